@@ -1,0 +1,96 @@
+"""Raw pairs -> the two SentencePiece models and a filtered, tokenizable training set.
+
+Reads train.permissive.tsv.gz (source tag, zh, en) and the dev/test files; writes into --work:
+source.spm, target.spm, train.tsv (tag, zh, en), prepare.json (counts). Deterministic; does nothing if already done.
+"""
+import argparse
+import gzip
+import json
+import os
+import random
+import re
+import unicodedata
+
+import sentencepiece as spm
+
+SEED = 1
+VOCAB = 8000
+HELD_OUT = ["dev.tatoeba", "dev.3am", "dev.ntrex128", "test.tatoeba", "test.3am"]
+MANUALS = ("python-docs", "php-docs")
+KEEP = ("tatoeba", "3am", "dialog-human", "dialog-mt", "mlqe-pe") + MANUALS
+SPM_MANUAL_LINES = 15000  # manuals are half of the pairs; the vocabulary should not be theirs
+
+
+def fold(text):
+    """Case, width, spaces and punctuation folded away: what 'the same line' means for the leak check."""
+    text = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(c for c in text if unicodedata.category(c)[0] in "LN")
+
+
+def read_tsv(path):
+    opener = gzip.open if path.endswith(".gz") else open
+    with opener(path, "rt", encoding="utf-8", newline="\n") as f:
+        return [line.rstrip("\n").split("\t") for line in f]
+
+
+def wanted(tag, zh, en):
+    if tag not in KEEP or not zh or not en or len(zh) > 120 or len(en) > 350:
+        return False
+    if tag.startswith("dialog"):
+        # Much of the dialogue English is typed without capitals or apostrophes ("hi i m looking"): not to be learnt.
+        return not (en[0].islower() or re.search(r"\b(i|i m|don t|i d|it s)\b", en))
+    return True
+
+
+def held_out_keys(data):
+    keys = set()
+    for name in HELD_OUT:
+        for zh, en in read_tsv(os.path.join(data, name + ".tsv")):
+            keys.update((("zh", fold(zh)), ("en", fold(en))))
+    return keys - {("zh", ""), ("en", "")}
+
+
+def train_spm(sentences, prefix, coverage):
+    spm.SentencePieceTrainer.train(
+        sentence_iterator=iter(sentences), model_prefix=prefix + ".tmp", model_type="unigram", vocab_size=VOCAB,
+        byte_fallback=True, character_coverage=coverage, normalization_rule_name="nmt_nfkc",
+        eos_id=0, unk_id=1, bos_id=-1, pad_id=-1, max_sentence_length=4096, num_threads=1, minloglevel=1)
+    os.replace(prefix + ".tmp.model", prefix + ".spm")
+    os.remove(prefix + ".tmp.vocab")
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("--data", default=os.environ.get("ZHEN_DATA"), help="folder of the .tsv files (or $ZHEN_DATA)")
+    ap.add_argument("--work", default=os.environ.get("ZHEN_WORK"), help="folder for results (or $ZHEN_WORK)")
+    a = ap.parse_args()
+    done = os.path.join(a.work, "prepare.json")
+    if os.path.exists(done):
+        return
+    os.makedirs(a.work, exist_ok=True)
+
+    rows = [r for r in read_tsv(os.path.join(a.data, "train.permissive.tsv.gz")) if len(r) == 3 and wanted(*r)]
+    keys = held_out_keys(a.data)
+    clean = [r for r in rows if ("zh", fold(r[1])) not in keys and ("en", fold(r[2])) not in keys]
+    counts = {"leaks_dropped": len(rows) - len(clean)}
+    for tag in KEEP:
+        counts[tag] = sum(r[0] == tag for r in clean)
+    print(counts, flush=True)
+
+    rng = random.Random(SEED)
+    manual = [r for r in clean if r[0] in MANUALS]
+    for_spm = [r for r in clean if r[0] not in MANUALS] + rng.sample(manual, SPM_MANUAL_LINES)
+    train_spm([r[1] for r in for_spm], os.path.join(a.work, "source"), 0.9998)
+    train_spm([r[2] for r in for_spm], os.path.join(a.work, "target"), 0.9999)
+
+    tmp = os.path.join(a.work, "train.tsv.tmp")
+    with open(tmp, "w", encoding="utf-8", newline="\n") as f:
+        f.writelines("\t".join(r) + "\n" for r in clean)
+    os.replace(tmp, os.path.join(a.work, "train.tsv"))
+    with open(done + ".tmp", "w") as f:
+        json.dump(counts, f, indent=1)
+    os.replace(done + ".tmp", done)
+
+
+if __name__ == "__main__":
+    main()
