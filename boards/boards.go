@@ -1,0 +1,201 @@
+// Package boards says what the machine is: its model, its cores, its memory. It only reads what the kernel tells everybody
+// under /proc and /sys, never fails, and leaves empty what is not known: on a machine that tells nothing a Board still has
+// its cores and its page size.
+package boards
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	goruntime "runtime"
+	"strconv"
+	"strings"
+)
+
+// Board is one machine.
+type Board struct {
+	Model        string `json:"model,omitempty"`         // as the firmware names it: "Raspberry Pi Zero 2 W Rev 1.0"
+	Machine      string `json:"machine,omitempty"`       // the kernel's architecture (uname -m); a 32-bit program may see "aarch64"
+	CPUs         []CPU  `json:"cpus,omitempty"`          // kinds of core in order of their first core: two on a big.LITTLE
+	Cores        int    `json:"cores"`                   // logical cores the kernel lists; at least 1
+	MemTotal     int64  `json:"mem_total,omitempty"`     // bytes the kernel manages: less than the module, the GPU has the rest
+	MemAvailable int64  `json:"mem_available,omitempty"` // bytes that programs can have without swapping
+	PageSize     int    `json:"page_size"`               // bytes; 16384 on the kernels of a Raspberry Pi 5
+}
+
+// CPU is one kind of core.
+type CPU struct {
+	Name        string `json:"name,omitempty"`        // "Cortex-A53", or the vendor's name on a PC
+	Implementer int    `json:"implementer,omitempty"` // 0x41 is Arm
+	Part        int    `json:"part,omitempty"`        // MIDR part number; 0 where there is none
+	Revision    string `json:"revision,omitempty"`    // "r0p4": variant and revision
+	Cores       int    `json:"cores"`
+}
+
+// armParts names the cores of Arm (implementer 0x41) that are found on small boards, and the servers that stand in for them
+// when something is tried out.
+var armParts = map[int]string{
+	0xb76: "ARM1176",
+	0xc07: "Cortex-A7",
+	0xd03: "Cortex-A53",
+	0xd04: "Cortex-A35",
+	0xd05: "Cortex-A55",
+	0xd07: "Cortex-A57",
+	0xd08: "Cortex-A72",
+	0xd09: "Cortex-A73",
+	0xd0b: "Cortex-A76",
+	0xd0c: "Neoverse-N1",
+	0xd49: "Neoverse-N2",
+}
+
+// Detect describes the machine that the program runs on.
+func Detect() Board {
+	b := DetectIn("/")
+	b.Machine = machine()
+	return b
+}
+
+// DetectIn reads the files of another root folder: a recorded board, or a mounted card. Cores and page size fall back to
+// those of the machine that asks.
+func DetectIn(root string) Board {
+	b := Board{PageSize: os.Getpagesize()}
+	b.readCPUInfo(filepath.Join(root, "proc/cpuinfo"))
+	// The device tree ends its strings with NUL. On Linux the first path is a link to the second.
+	for _, path := range []string{"proc/device-tree/model", "sys/firmware/devicetree/base/model"} {
+		if raw, err := os.ReadFile(filepath.Join(root, path)); err == nil {
+			if model := strings.TrimSpace(string(bytes.Trim(raw, "\x00"))); model != "" {
+				b.Model = model
+				break
+			}
+		}
+	}
+	b.readMemInfo(filepath.Join(root, "proc/meminfo"))
+	if b.Cores == 0 {
+		b.Cores = goruntime.NumCPU()
+	}
+	return b
+}
+
+// readCPUInfo reads one block of "key : value" lines for each core, and on Raspberry Pi kernels a last block with the Model.
+// A 32-bit kernel may list the implementer once a core too; a PC has "model name" and no part number.
+func (b *Board) readCPUInfo(path string) {
+	cpu := CPU{}
+	variant, revision := "", ""
+	inCore := false
+	end := func() {
+		if inCore {
+			if variant != "" && revision != "" {
+				cpu.Revision = fmt.Sprintf("r%sp%s", strings.TrimPrefix(variant, "0x"), revision)
+			}
+			b.addCore(cpu)
+		}
+		cpu, variant, revision, inCore = CPU{}, "", "", false
+	}
+	eachField(path, func(key, value string) {
+		switch key {
+		case "processor":
+			end()
+			inCore = true
+			b.Cores++
+		case "model name":
+			cpu.Name = value
+		case "CPU implementer":
+			cpu.Implementer = parseHex(value)
+		case "CPU part":
+			cpu.Part = parseHex(value)
+		case "CPU variant":
+			variant = value
+		case "CPU revision":
+			revision = value
+		case "Model":
+			b.Model = value
+		}
+	})
+	end()
+}
+
+// addCore counts a core to its kind. The kernel's own name of an Arm core is its architecture ("ARMv7 Processor rev 4"), so
+// the part number's name goes before it.
+func (b *Board) addCore(c CPU) {
+	if name := armParts[c.Part]; name != "" && c.Implementer == 0x41 {
+		c.Name = name
+	}
+	for i := range b.CPUs {
+		same := b.CPUs[i]
+		same.Cores = 0
+		if same == c {
+			b.CPUs[i].Cores++
+			return
+		}
+	}
+	c.Cores = 1
+	b.CPUs = append(b.CPUs, c)
+}
+
+func (b *Board) readMemInfo(path string) {
+	eachField(path, func(key, value string) {
+		kb, err := strconv.ParseInt(strings.TrimSuffix(value, " kB"), 10, 64)
+		if err != nil || kb < 0 || kb > 1<<50 {
+			return
+		}
+		switch key {
+		case "MemTotal":
+			b.MemTotal = kb << 10
+		case "MemAvailable":
+			b.MemAvailable = kb << 10
+		}
+	})
+}
+
+// eachField calls f for every "key : value" line of a file; a file that cannot be read has none.
+func eachField(path string, f func(key, value string)) {
+	file, err := os.Open(path)
+	if err != nil {
+		return
+	}
+	defer file.Close()
+	lines := bufio.NewScanner(file) // a line above 64 KB ends it, and cpuinfo has none
+	for lines.Scan() {
+		if key, value, ok := strings.Cut(lines.Text(), ":"); ok {
+			f(strings.TrimSpace(key), strings.TrimSpace(value))
+		}
+	}
+}
+
+// parseHex reads "0xd03"; what is not a number is 0, which no core has.
+func parseHex(s string) int {
+	n, err := strconv.ParseUint(s, 0, 31)
+	if err != nil {
+		return 0
+	}
+	return int(n)
+}
+
+// String is the board in one line: "Raspberry Pi 4 Model B Rev 1.1, 4 x Cortex-A72, 906 MB (412 free), 4 KB pages".
+func (b Board) String() string {
+	parts := []string{}
+	if b.Model != "" {
+		parts = append(parts, b.Model)
+	}
+	named := 0
+	for _, c := range b.CPUs {
+		name := c.Name
+		if name == "" && c.Part != 0 {
+			name = fmt.Sprintf("part 0x%03x of implementer 0x%02x", c.Part, c.Implementer)
+		}
+		if name != "" {
+			parts = append(parts, fmt.Sprintf("%d x %s", c.Cores, name))
+			named += c.Cores
+		}
+	}
+	if named == 0 {
+		parts = append(parts, fmt.Sprintf("cores: %d", b.Cores))
+	}
+	if b.MemTotal > 0 {
+		parts = append(parts, fmt.Sprintf("%d MB (%d free)", b.MemTotal>>20, b.MemAvailable>>20))
+	}
+	parts = append(parts, fmt.Sprintf("%d KB pages", b.PageSize>>10))
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,15 @@
+//go:build linux || darwin
+
+package boards
+
+import "golang.org/x/sys/unix"
+
+// machine is what uname -m prints. An arm64 kernel tells a 32-bit program "aarch64", or "armv8l" where the program was
+// started as a 32-bit one (setarch linux32).
+func machine() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Machine[:])
+}
