@@ -1,0 +1,5 @@
+//go:build noembed
+
+package models
+
+var embedded map[string]string
