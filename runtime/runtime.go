@@ -1,0 +1,114 @@
+// Package runtime opens .ei8 models and runs them within a memory plan that is known before anything is allocated.
+//
+//	model, err := edge.Open("zh-en.ei8")       // map and check; read-only, shared by goroutines
+//	plan, err := model.Plan(edge.Options{})    // bytes, before they are allocated
+//	tr, err := model.NewTranslator(edge.Options{Beam: 4})
+//	out, err := tr.Translate(ctx, []string{"我正在吃饭"})
+//
+// Import it as edge; the standard library's runtime is goruntime inside this package. RATIONALE.md tells why things are as
+// they are. The same model and input give the same bytes on every CPU, with any number of threads and any batch.
+package runtime
+
+import (
+	"github.com/edge-infer/edge-infer/runtime/modelfile"
+	"github.com/edge-infer/edge-infer/runtime/text"
+)
+
+// Version of the program; recorded in the files that it writes.
+const Version = "0.1.0"
+
+// Model is an opened file of family "transformer". It is read-only; any number of goroutines may make sessions of it.
+type Model struct {
+	file           *modelfile.File
+	transformer    *transformer
+	source, target *text.Tokenizer
+	pool           pool
+}
+
+// Open maps a model file and checks every byte of it.
+// Errors: those of the file system; *modelfile.FormatError for a file that is not an intact .ei8; *FamilyError for a model of
+// another family; *ModelError for tensors that do not fit the config.
+func Open(path string) (*Model, error) {
+	file, err := modelfile.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return open(file)
+}
+
+// OpenEmbedded uses a model image where it lies in the program, as go:embed puts it into a string.
+func OpenEmbedded(name, image string) (*Model, error) {
+	file, err := modelfile.OpenString(name, image)
+	if err != nil {
+		return nil, err
+	}
+	return open(file)
+}
+
+func open(file *modelfile.File) (*Model, error) {
+	m := &Model{file: file}
+	if err := modelfile.Guard(file.Path(), m.bind); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *Model) bind() error {
+	path, meta := m.file.Path(), m.file.Meta()
+	if meta.Family != FamilyTransformer {
+		return &FamilyError{path, meta.Family, FamilyTransformer}
+	}
+	cfg, err := ParseTransformerConfig(meta.Config)
+	if err != nil {
+		return &ModelError{path, "", err.Error()}
+	}
+	if m.transformer, err = bindTransformer(m.file, cfg); err != nil {
+		return err
+	}
+	for _, t := range []struct {
+		what    string
+		section modelfile.SectionKind
+		vocab   int
+		to      **text.Tokenizer
+	}{
+		{"source tokenizer", modelfile.SectionTokenizer, cfg.SourceVocab, &m.source},
+		{"target tokenizer", modelfile.SectionTokenizerTarget, cfg.TargetVocab, &m.target},
+	} {
+		image := m.file.Section(t.section)
+		if image == nil && t.section == modelfile.SectionTokenizerTarget {
+			image = m.file.Section(modelfile.SectionTokenizer) // one for both languages
+		}
+		if image == nil {
+			return &ModelError{path, t.what, "is missing"}
+		}
+		if *t.to, err = text.Open(image); err != nil {
+			return &ModelError{path, t.what, err.Error()}
+		}
+		if n := (*t.to).Size(); n > t.vocab {
+			return &ModelError{path, t.what, "has more tokens than the model"}
+		}
+	}
+	return nil
+}
+
+// FamilyTransformer is the family of encoder-decoder Transformers in a file's metadata.
+const FamilyTransformer = "transformer"
+
+// Close ends the model's worker goroutines and unmaps the file. No session may be in use.
+func (m *Model) Close() error {
+	m.pool.close()
+	return m.file.Close()
+}
+
+// File gives the opened file: metadata, sections, tensors.
+func (m *Model) File() *modelfile.File { return m.file }
+
+// Config gives the model's architecture. It must not be changed.
+func (m *Model) Config() *TransformerConfig { return m.transformer.cfg }
+
+// Source and Target give the tokenizers.
+func (m *Model) Source() *text.Tokenizer { return m.source }
+
+// Target gives the tokenizer of the output.
+func (m *Model) Target() *text.Tokenizer { return m.target }

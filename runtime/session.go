@@ -1,0 +1,329 @@
+package runtime
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/edge-infer/edge-infer/kernels"
+	"github.com/edge-infer/edge-infer/runtime/modelfile"
+)
+
+// Options shape a session. Zero values mean the default in brackets.
+type Options struct {
+	MaxSource int // source tokens of a sentence [256, or what the model's positions allow]
+	MaxTarget int // target tokens of a sentence, the end token included [256, likewise]
+	MinTarget int // target tokens before the end token may come [0]
+	Batch     int // sentences decoded side by side [1]
+	Beam      int // hypotheses kept; 1 is greedy search [1]
+	Threads   int // goroutines that share the work, the caller included [1]
+
+	// LengthPenalty divides a hypothesis' log-probability by length^LengthPenalty, end token counted [0].
+	LengthPenalty float32
+	Scores        bool   // compute log-probabilities in greedy search too; a beam always has them
+	Kernels       string // name of a kernel set; "": EDGE_INFER_KERNELS, else the best one
+	Memory        int64  // bytes of anonymous memory that a session may take; 0: what the machine has free
+}
+
+const (
+	defaultMaxLen = 256
+	maxBatch      = 1024
+	maxBeam       = 64
+)
+
+// withDefaults fills in zero values and checks the ranges. positions is the length of the model's position tables.
+func (o Options) withDefaults(positions int) (Options, error) {
+	for _, f := range []struct {
+		name         string
+		v            *int
+		def, lo, max int
+	}{
+		{"maximum source length", &o.MaxSource, min(defaultMaxLen, positions), 1, positions},
+		{"maximum target length", &o.MaxTarget, min(defaultMaxLen, positions), 1, positions},
+		{"minimum target length", &o.MinTarget, 0, 0, positions},
+		{"batch", &o.Batch, 1, 1, maxBatch},
+		{"beam", &o.Beam, 1, 1, maxBeam},
+		{"threads", &o.Threads, 1, 1, maxThreads},
+	} {
+		if *f.v == 0 {
+			*f.v = f.def
+		}
+		if *f.v < f.lo || *f.v > f.max {
+			return o, &InputError{fmt.Sprintf("%s is %d, must be %d to %d for this model", f.name, *f.v, f.lo, f.max)}
+		}
+	}
+	if o.MinTarget > o.MaxTarget {
+		return o, &InputError{fmt.Sprintf("minimum target length %d is above the maximum %d", o.MinTarget, o.MaxTarget)}
+	}
+	if !(o.LengthPenalty >= -10 && o.LengthPenalty <= 10) {
+		return o, &InputError{fmt.Sprintf("length penalty is %g, must be -10 to 10", o.LengthPenalty)}
+	}
+	return o, nil
+}
+
+// Hypothesis is one output of a search. Tokens excludes the end token.
+type Hypothesis struct {
+	Tokens []int32
+	// Score is the sum of the tokens' log-probabilities, the end token included, over length^LengthPenalty. It is 0 in
+	// greedy search without Options.Scores.
+	Score float32
+	Cut   bool // the maximum length came before the end token
+}
+
+// Session decodes up to Options.Batch sentences side by side. Its memory is allocated when it is made; after that no
+// method allocates. A Session is for one goroutine at a time; a Model serves many Sessions.
+//
+//	slot, err := s.Add(source) // until the slots are taken
+//	running, err := s.Step()   // one token for every sentence
+//	s.Done(slot); s.Best(slot); s.Release(slot)
+type Session struct {
+	m     *transformer
+	set   kernels.Set
+	pool  *pool
+	opt   Options
+	path  string
+	scale float32 // of attention scores
+
+	slots   []slot
+	pending []int       // slots whose source is not encoded yet, in order of Add
+	active  []activeRow // the rows of the decoding step under way
+	longest int         // positions the longest active row looks back over
+
+	// Scratch for rows of activations, used by encoder and decoder in turn.
+	rows, ffnWidth, vocab int
+	x, h, qkv, ctx, ffn   []float32
+	q8                    []int8
+	q8Scale               []float32
+	logits                []float32 // [Batch*Beam, vocab]
+	workers               []workerScratch
+
+	// Caches. Keys in blocks [head][pos/16][headDim][16], values [pos][Dim].
+	sourceBlocks, targetBlocks                 int
+	selfKeys, selfValues, crossKeys, crossVals []float32
+
+	search    searchScratch
+	sentences []sentence // of the encoder call under way
+	job       linearJob
+	layer     int
+
+	// Method values made once: making one allocates.
+	encoderAttention, decoderAttention, crossAttention, linearPart func(worker, part int)
+	step                                                           func() error
+	running                                                        int
+}
+
+// workerScratch is what one thread needs for itself.
+type workerScratch struct {
+	tile   []int32
+	scores []float32
+	keys   []float32 // one head's keys of one source sentence, in blocks
+	lanes  []float32 // 16
+}
+
+// sentence is one source sentence's place among the rows of an encoder call.
+type sentence struct{ slot, row, rows int }
+
+// activeRow is one hypothesis in a decoding step: its input token (-1: zero embedding) at position pos.
+type activeRow struct {
+	slot, beam, pos int
+	token           int32
+}
+
+// arena hands out the session's memory. Counting first and allocating second run the same code, so a Plan is exact.
+type arena struct {
+	counting bool
+	parts    []Part
+}
+
+func take[T any](a *arena, part string, n ...int) []T {
+	count := int64(1)
+	for _, f := range n {
+		count *= int64(f)
+	}
+	if !a.counting {
+		return make([]T, count)
+	}
+	var t T
+	a.count(part, count*int64(unsafe.Sizeof(t)))
+	return nil
+}
+
+func (a *arena) count(part string, bytes int64) {
+	for i := range a.parts {
+		if a.parts[i].Name == part {
+			a.parts[i].Bytes += bytes
+			return
+		}
+	}
+	a.parts = append(a.parts, Part{part, bytes})
+}
+
+func (s *Session) allocate(a *arena) {
+	c, o := s.m.cfg, s.opt
+	d, beams := c.Dim, o.Batch*o.Beam
+	s.rows = max(o.MaxSource, beams)
+	s.ffnWidth, s.vocab = kernels.Pad16(c.FFN), kernels.Pad16(c.TargetVocab)
+	s.sourceBlocks, s.targetBlocks = kernels.Pad16(o.MaxSource)/16, kernels.Pad16(o.MaxTarget)/16
+
+	const act, cache, book = "activations", "key-value caches", "search"
+	s.x = take[float32](a, act, s.rows, d)
+	s.h = take[float32](a, act, s.rows, d)
+	s.qkv = take[float32](a, act, s.rows, 3*d)
+	s.ctx = take[float32](a, act, s.rows, d)
+	s.ffn = take[float32](a, act, s.rows, s.ffnWidth)
+	s.q8 = take[int8](a, act, s.rows, max(d, s.ffnWidth))
+	s.q8Scale = take[float32](a, act, s.rows)
+	s.logits = take[float32](a, act, beams, s.vocab)
+	s.workers = make([]workerScratch, o.Threads)
+	for i := range s.workers {
+		s.workers[i] = workerScratch{
+			tile:   take[int32](a, act, kernels.LinearScratch),
+			scores: take[float32](a, act, kernels.Pad16(max(o.MaxSource, o.MaxTarget))),
+			keys:   take[float32](a, act, s.sourceBlocks*16, d/c.Heads),
+			lanes:  take[float32](a, act, 16),
+		}
+	}
+	s.selfKeys = take[float32](a, cache, c.DecoderLayers, beams, s.targetBlocks*16, d)
+	s.selfValues = take[float32](a, cache, c.DecoderLayers, beams, o.MaxTarget, d)
+	s.crossKeys = take[float32](a, cache, c.DecoderLayers, o.Batch, s.sourceBlocks*16, d)
+	s.crossVals = take[float32](a, cache, c.DecoderLayers, o.Batch, o.MaxSource, d)
+
+	s.slots = make([]slot, o.Batch)
+	for i := range s.slots {
+		s.slots[i].allocate(a, book, o)
+	}
+	a.count(book, int64(len(s.slots))*int64(unsafe.Sizeof(slot{}))+int64(len(s.workers))*int64(unsafe.Sizeof(workerScratch{})))
+	s.search.allocate(a, book, o)
+	s.pending = take[int](a, book, o.Batch)[:0]
+	s.active = take[activeRow](a, book, beams)[:0]
+	s.sentences = take[sentence](a, book, o.Batch)[:0]
+}
+
+func (s *Session) selfCache(slot, beam, layer int) (keys, values []float32) {
+	d := s.m.cfg.Dim
+	row := layer*s.opt.Batch*s.opt.Beam + slot*s.opt.Beam + beam
+	k, v := s.targetBlocks*16*d, s.opt.MaxTarget*d
+	return s.selfKeys[row*k:][:k], s.selfValues[row*v:][:v]
+}
+
+func (s *Session) crossCache(slot, layer int) (keys, values []float32) {
+	d := s.m.cfg.Dim
+	row := layer*s.opt.Batch + slot
+	k, v := s.sourceBlocks*16*d, s.opt.MaxSource*d
+	return s.crossKeys[row*k:][:k], s.crossVals[row*v:][:v]
+}
+
+// Add puts a source sentence into a free slot; its token ids are copied, with the prefix and end token that the model
+// wants. It returns the slot, or -1 with no error when all slots are taken.
+// Errors: *InputError for no tokens, too many, or an id outside the vocabulary.
+func (s *Session) Add(source []int32) (int, error) {
+	c := s.m.cfg
+	n := len(c.SourcePrefix) + len(source)
+	if c.SourceEOS {
+		n++
+	}
+	if len(source) == 0 {
+		return -1, &InputError{"a sentence without tokens"}
+	}
+	if n > s.opt.MaxSource {
+		return -1, &InputError{fmt.Sprintf("a sentence of %d tokens; this session takes %d", n, s.opt.MaxSource)}
+	}
+	for _, id := range source {
+		if id < 0 || int(id) >= c.SourceVocab {
+			return -1, &InputError{fmt.Sprintf("token %d is outside the source vocabulary of %d", id, c.SourceVocab)}
+		}
+	}
+	for i := range s.slots {
+		t := &s.slots[i]
+		if t.state != slotFree {
+			continue
+		}
+		t.source = append(append(t.source[:0], c.SourcePrefix...), source...)
+		if c.SourceEOS {
+			t.source = append(t.source, c.SourceEOSID)
+		}
+		t.begin(c.DecoderStart)
+		s.pending = append(s.pending, i)
+		return i, nil
+	}
+	return -1, nil
+}
+
+// SourceRoom is the number of tokens that Add takes at most, prefix and end token not counted.
+func (s *Session) SourceRoom() int {
+	n := s.opt.MaxSource - len(s.m.cfg.SourcePrefix)
+	if s.m.cfg.SourceEOS {
+		n--
+	}
+	return n
+}
+
+// Step encodes what was added since the last one and decodes one token of every sentence. It returns how many sentences
+// still run. A model file that was cut while mapped gives a *modelfile.FormatError, numbers out of range a *ModelError;
+// after an error the session is empty and usable.
+func (s *Session) Step() (running int, err error) {
+	if err := modelfile.Guard(s.path, s.step); err != nil {
+		s.Reset()
+		return 0, err
+	}
+	return s.running, nil
+}
+
+func (s *Session) stepAll() error {
+	if err := s.encode(); err != nil {
+		return err
+	}
+	s.active, s.longest, s.running = s.active[:0], 0, 0
+	for i := range s.slots {
+		t := &s.slots[i]
+		if t.state != slotDecoding {
+			continue
+		}
+		s.longest = max(s.longest, len(t.source), t.length+1)
+		for b := range t.live {
+			s.active = append(s.active, activeRow{i, b, t.length, t.now.last[b]})
+		}
+	}
+	if len(s.active) == 0 {
+		return nil
+	}
+	if err := s.decode(); err != nil {
+		return err
+	}
+	for row := 0; row < len(s.active); {
+		t := &s.slots[s.active[row].slot]
+		n := t.live
+		s.advance(t, s.logits[row*s.vocab:][:n*s.vocab])
+		row += n
+		if t.state == slotDecoding {
+			s.running++
+		}
+	}
+	return nil
+}
+
+// Done reports whether the slot's sentence is finished.
+func (s *Session) Done(slot int) bool { return s.slots[slot].state == slotDone }
+
+// Best returns the hypotheses of a finished slot, best first. The tokens are valid until Release.
+func (s *Session) Best(slot int) []Hypothesis { return s.slots[slot].results }
+
+// Release frees a slot, finished or not.
+func (s *Session) Release(slot int) {
+	s.slots[slot].state = slotFree
+	n := 0
+	for _, p := range s.pending {
+		if p != slot {
+			s.pending[n] = p
+			n++
+		}
+	}
+	s.pending = s.pending[:n]
+}
+
+// Reset frees all slots.
+func (s *Session) Reset() {
+	for i := range s.slots {
+		s.slots[i].state = slotFree
+	}
+	s.pending = s.pending[:0]
+}

@@ -1,0 +1,320 @@
+package runtime
+
+import (
+	"github.com/edge-infer/edge-infer/kernels"
+)
+
+// This file is the Transformer read top to bottom: embed, encode, remember the cross keys and values, decode one step.
+// Rows of all sentences lie one after another (a ragged batch), so no padding token ever enters a kernel.
+
+// encode runs the encoder over the pending slots, as many at a time as fit into the scratch, and leaves the keys and
+// values of the encoder's output in each slot's cross cache.
+func (s *Session) encode() error {
+	for len(s.pending) > 0 {
+		s.sentences = s.sentences[:0]
+		rows := 0
+		for _, slot := range s.pending {
+			n := len(s.slots[slot].source)
+			if rows+n > s.rows {
+				break
+			}
+			s.sentences = append(s.sentences, sentence{slot, rows, n})
+			rows += n
+		}
+		if err := s.encodeRows(rows); err != nil {
+			return err
+		}
+		for _, t := range s.sentences {
+			s.slots[t.slot].state = slotDecoding
+		}
+		s.pending = s.pending[:copy(s.pending, s.pending[len(s.sentences):])]
+	}
+	return nil
+}
+
+func (s *Session) encodeRows(rows int) error {
+	m, d := s.m, s.m.cfg.Dim
+	for _, t := range s.sentences {
+		for p, id := range s.slots[t.slot].source {
+			x := s.x[(t.row+p)*d:][:d]
+			m.sourceEmbed.row(x, int(id))
+			s.set.Add(x, m.sourcePositions[p*d:][:d])
+		}
+	}
+	s.normRows(s.x, s.x, rows, &m.sourceEmbedNorm)
+	for i := range m.encoder {
+		l := &m.encoder[i]
+		h := s.normBefore(rows, &l.selfNorm)
+		if err := s.linear(s.qkv, 3*d, h, rows, &l.qkv, kernels.ActNone, nil); err != nil {
+			return err
+		}
+		s.pool.run(s.threadsFor(rows*rows*d), len(s.sentences)*m.cfg.Heads, s.encoderAttention)
+		if err := s.linear(s.x, d, s.ctx, rows, &l.out, kernels.ActNone, s.x); err != nil {
+			return err
+		}
+		s.normAfter(rows, &l.selfNorm)
+		if err := s.feedForward(rows, &l.ffn); err != nil {
+			return err
+		}
+	}
+	s.normRows(s.x, s.x, rows, &m.encoderNorm)
+	return s.rememberCross(rows)
+}
+
+// rememberCross computes the cross-attention keys and values of every decoder layer, once a sentence.
+func (s *Session) rememberCross(rows int) error {
+	m, d := s.m, s.m.cfg.Dim
+	headDim := d / m.cfg.Heads
+	for l := range m.decoder {
+		if err := s.linear(s.qkv, 2*d, s.x, rows, &m.decoder[l].kv, kernels.ActNone, nil); err != nil {
+			return err
+		}
+		for _, t := range s.sentences {
+			k, v := s.crossCache(t.slot, l)
+			for p := range t.rows {
+				kv := s.qkv[(t.row+p)*2*d:][:2*d]
+				storeKey(k, kv[:d], p, headDim, s.sourceBlocks)
+				copy(v[p*d:], kv[d:])
+			}
+		}
+	}
+	return nil
+}
+
+// storeKey puts the keys of one position, all heads, into blocks [head][pos/16][headDim][16], so that lanes are positions.
+func storeKey(cache, k []float32, pos, headDim, blocks int) {
+	for h := range len(k) / headDim {
+		b := cache[(h*blocks+pos/16)*headDim*16:][:headDim*16]
+		for j, v := range k[h*headDim:][:headDim] {
+			b[j*16+pos%16] = v
+		}
+	}
+}
+
+// attendSentence is the encoder's self-attention of one head of one sentence.
+func (s *Session) attendSentence(worker, part int) {
+	d, heads := s.m.cfg.Dim, s.m.cfg.Heads
+	headDim := d / heads
+	t, h := s.sentences[part/heads], part%heads
+	w := &s.workers[worker]
+	qkv := s.qkv[t.row*3*d:]
+	for p := range t.rows {
+		storeKey(w.keys, qkv[p*3*d+d+h*headDim:][:headDim], p, headDim, 0)
+		// blocks is 0: one head alone, its blocks from the start of the scratch.
+	}
+	scores := w.scores[:t.rows]
+	for p := range t.rows {
+		s.set.Scores(scores, qkv[p*3*d+h*headDim:][:headDim], w.keys, s.scale)
+		s.set.Softmax(scores)
+		ctx := s.ctx[(t.row+p)*d+h*headDim:][:headDim]
+		clear(ctx)
+		s.set.WeightedSum(ctx, scores, qkv[2*d+h*headDim:], 3*d)
+	}
+}
+
+// decode runs the decoder over the current rows, one token each, and leaves their logits in s.logits.
+func (s *Session) decode() error {
+	m, d, rows := s.m, s.m.cfg.Dim, len(s.active)
+	for i, r := range s.active {
+		x := s.x[i*d:][:d]
+		if r.token < 0 {
+			clear(x) // the start of models without a start token: a zero embedding
+		} else {
+			m.targetEmbed.row(x, int(r.token))
+		}
+		s.set.Add(x, m.targetPositions[r.pos*d:][:d])
+	}
+	s.normRows(s.x, s.x, rows, &m.targetEmbedNorm)
+	for i := range m.decoder {
+		s.layer = i
+		l := &m.decoder[i]
+		h := s.normBefore(rows, &l.selfNorm)
+		if err := s.linear(s.qkv, 3*d, h, rows, &l.qkv, kernels.ActNone, nil); err != nil {
+			return err
+		}
+		// Every row's key and value are stored before any row attends: hypotheses read each other's caches.
+		for j, r := range s.active {
+			k, v := s.selfCache(r.slot, r.beam, i)
+			storeKey(k, s.qkv[j*3*d+d:][:d], r.pos, d/m.cfg.Heads, s.targetBlocks)
+			copy(v[r.pos*d:], s.qkv[j*3*d+2*d:][:d])
+		}
+		s.pool.run(s.threadsFor(rows*s.longest*d), rows, s.decoderAttention)
+		if err := s.linear(s.x, d, s.ctx, rows, &l.out, kernels.ActNone, s.x); err != nil {
+			return err
+		}
+		s.normAfter(rows, &l.selfNorm)
+
+		h = s.normBefore(rows, &l.crossNorm)
+		if err := s.linear(s.qkv, d, h, rows, &l.q, kernels.ActNone, nil); err != nil {
+			return err
+		}
+		s.pool.run(s.threadsFor(rows*s.longest*d), rows, s.crossAttention)
+		if err := s.linear(s.x, d, s.ctx, rows, &l.crossOut, kernels.ActNone, s.x); err != nil {
+			return err
+		}
+		s.normAfter(rows, &l.crossNorm)
+		if err := s.feedForward(rows, &l.ffn); err != nil {
+			return err
+		}
+	}
+	s.normRows(s.x, s.x, rows, &m.decoderNorm)
+	return s.linear(s.logits, s.vocab, s.x, rows, &m.output, kernels.ActNone, nil)
+}
+
+// attendSelf is the decoder's self-attention of one row over the positions so far, its own included. Where the hypotheses
+// of a beam share their past, that past lies in the caches of the ancestors: see hypotheses.ancestors.
+func (s *Session) attendSelf(worker, part int) {
+	d, heads := s.m.cfg.Dim, s.m.cfg.Heads
+	headDim := d / heads
+	r := &s.active[part]
+	w := &s.workers[worker]
+	queries := s.qkv[part*3*d:][:d]
+	ownK, _ := s.selfCache(r.slot, r.beam, s.layer)
+	ancestors := s.slots[r.slot].now.ancestors[r.beam*s.opt.MaxTarget:]
+	n := r.pos + 1
+	ctx := s.ctx[part*d:][:d]
+	clear(ctx)
+	for h := range heads {
+		q := queries[h*headDim:][:headDim]
+		scores := w.scores[:n]
+		if s.opt.Beam == 1 {
+			s.set.Scores(scores, q, ownK[h*s.targetBlocks*headDim*16:], s.scale)
+		} else {
+			s.beamScores(scores, q, ancestors, r, h, w.lanes[:])
+		}
+		s.set.Softmax(scores)
+		for from := 0; from < n; {
+			to := from + 1
+			for to < n && ancestors[to] == ancestors[from] {
+				to++
+			}
+			_, v := s.selfCache(r.slot, int(ancestors[from]), s.layer)
+			s.set.WeightedSum(ctx[h*headDim:][:headDim], scores[from:to], v[from*d+h*headDim:], d)
+			from = to
+		}
+	}
+}
+
+// beamScores computes scores where each position's key lies in its ancestor's cache: block by block, once for every
+// ancestor that a block names, keeping that ancestor's lanes. A lane's sum never depends on the other lanes.
+func (s *Session) beamScores(scores, q []float32, ancestors []uint8, r *activeRow, h int, lanes []float32) {
+	headDim := len(q)
+	for b := 0; b*16 < len(scores); b++ {
+		dst := scores[b*16 : min(b*16+16, len(scores))]
+		anc := ancestors[b*16:][:len(dst)]
+		var done [4]uint64 // ancestors already computed, a bit each
+		for _, a := range anc {
+			if done[a/64]&(1<<(a%64)) != 0 {
+				continue
+			}
+			done[a/64] |= 1 << (a % 64)
+			k, _ := s.selfCache(r.slot, int(a), s.layer)
+			s.set.Scores(lanes[:len(dst)], q, k[(h*s.targetBlocks+b)*headDim*16:], s.scale)
+			for i := range dst {
+				if anc[i] == a {
+					dst[i] = lanes[i]
+				}
+			}
+		}
+	}
+}
+
+// attendCross is one row's attention over its sentence's encoder output.
+func (s *Session) attendCross(worker, part int) {
+	d, heads := s.m.cfg.Dim, s.m.cfg.Heads
+	headDim := d / heads
+	r := &s.active[part]
+	k, v := s.crossCache(r.slot, s.layer)
+	scores := s.workers[worker].scores[:len(s.slots[r.slot].source)]
+	q, ctx := s.qkv[part*d:][:d], s.ctx[part*d:][:d]
+	clear(ctx)
+	for h := range heads {
+		s.set.Scores(scores, q[h*headDim:][:headDim], k[h*s.sourceBlocks*headDim*16:], s.scale)
+		s.set.Softmax(scores)
+		s.set.WeightedSum(ctx[h*headDim:][:headDim], scores, v[h*headDim:], d)
+	}
+}
+
+// feedForward is x += W2 act(W1 norm(x)) for pre-norm, x = norm(x + W2 act(W1 x)) for post-norm.
+func (s *Session) feedForward(rows int, f *ffn) error {
+	d := s.m.cfg.Dim
+	h := s.normBefore(rows, &f.norm)
+	if err := s.linear(s.ffn, s.ffnWidth, h, rows, &f.in, s.m.act, nil); err != nil {
+		return err
+	}
+	if err := s.linear(s.x, d, s.ffn, rows, &f.out, kernels.ActNone, s.x); err != nil {
+		return err
+	}
+	s.normAfter(rows, &f.norm)
+	return nil
+}
+
+// normBefore returns what a sublayer reads: the normed x in pre-norm models, x itself in post-norm ones.
+func (s *Session) normBefore(rows int, n *norm) []float32 {
+	if !s.m.cfg.PreNorm {
+		return s.x
+	}
+	s.normRows(s.h, s.x, rows, n)
+	return s.h
+}
+
+// normAfter norms x, with the sublayer's output already added, in post-norm models.
+func (s *Session) normAfter(rows int, n *norm) {
+	if !s.m.cfg.PreNorm {
+		s.normRows(s.x, s.x, rows, n)
+	}
+}
+
+func (s *Session) normRows(dst, x []float32, rows int, n *norm) {
+	if n.gamma == nil {
+		return
+	}
+	d := s.m.cfg.Dim
+	for i := range rows {
+		s.set.LayerNorm(dst[i*d:][:d], x[i*d:][:d], nil, n.gamma, n.beta, s.m.cfg.NormEps)
+	}
+}
+
+// linear computes dst = act(x Wᵀ + b) + residual over rows of x. x [rows, K16] is quantized a row at a time; dst and
+// residual have ld columns; residual may be dst. The work is split over threads by output columns.
+func (s *Session) linear(dst []float32, ld int, x []float32, rows int, w *linear, act kernels.Activation, residual []float32) error {
+	k := kernels.Pad16(w.K)
+	for i := range rows {
+		scale, ok := s.set.QuantizeRow(s.q8[i*k:][:k], x[i*k:][:k])
+		if !ok {
+			return &ModelError{s.path, w.name, "its input is no longer finite: the weights do not fit this model, or are broken"}
+		}
+		s.q8Scale[i] = scale
+	}
+	s.job = linearJob{dst, ld, rows, w, act, residual}
+	blocks := kernels.Pad16(w.N) / 16
+	s.pool.run(s.threadsFor(rows*w.N*w.K), min(blocks, s.opt.Threads*4), s.linearPart)
+	return nil
+}
+
+// linearJob is the matrix product under way, for the workers.
+type linearJob struct {
+	dst      []float32
+	ld, rows int
+	w        *linear
+	act      kernels.Activation
+	residual []float32
+}
+
+// multiplyPart computes part's share of the output columns of s.job, in whole blocks of 16.
+func (s *Session) multiplyPart(worker, part int) {
+	j := &s.job
+	blocks := kernels.Pad16(j.w.N) / 16
+	parts := min(blocks, s.opt.Threads*4)
+	n0, n1 := blocks*part/parts*16, blocks*(part+1)/parts*16
+	s.set.Linear(j.dst, j.ld, s.q8, s.q8Scale, j.rows, &j.w.Weights, n0, n1, j.act, j.residual, s.workers[worker].tile)
+}
+
+// threadsFor is the number of threads worth waking for so many multiply-adds.
+func (s *Session) threadsFor(macs int) int {
+	const worthwhile = 1 << 18 // about 10 µs of work on one core; waking another costs about that
+	if macs < worthwhile {
+		return 1
+	}
+	return s.opt.Threads
+}

@@ -1,0 +1,231 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/edge-infer/edge-infer/runtime/modelfile"
+	"github.com/edge-infer/edge-infer/runtime/text"
+)
+
+// Translator turns lines of text into lines of text: it splits lines into sentences, keeps a Session's slots filled, and
+// puts the results together in order. It is for one goroutine at a time.
+type Translator struct {
+	m       *Model
+	s       *Session
+	scratch text.Scratch
+	spans   []text.Span
+	ids     []int32 // of all jobs, one after another
+	jobs    []job
+	inSlot  []int // slot -> job
+	out     []byte
+	glue    string // between the sentences of one paragraph
+}
+
+// Translation is the result for one line.
+type Translation struct {
+	Text         string
+	Score        float32  // sum over its sentences of Hypothesis.Score
+	SourceTokens []string // pieces as the model saw them
+	Tokens       []string
+	Warnings     []string // what was cut
+	Err          error    // *InputError: this line could not be translated; the others were
+}
+
+// job is one sentence on its way through a slot.
+type job struct {
+	line     int
+	from, to int    // its tokens in Translator.ids
+	before   string // what joins it to the text before
+	source   []string
+	text     string
+	tokens   []string
+	score    float32
+	cut      bool
+}
+
+// NewTranslator makes a translator with a session of its own. Errors: those of NewSession.
+func (m *Model) NewTranslator(o Options) (*Translator, error) {
+	s, err := m.NewSession(o)
+	if err != nil {
+		return nil, err
+	}
+	t := &Translator{m: m, s: s, inSlot: make([]int, len(s.slots)), glue: " "}
+	switch lang, _, _ := strings.Cut(m.file.Meta().Languages.To, "-"); lang {
+	case "zh", "ja", "th", "lo", "km", "my":
+		t.glue = ""
+	}
+	if m.target.Kind() == text.KindTokens {
+		t.glue = " "
+	}
+	return t, nil
+}
+
+// Translate translates lines, in order, batching their sentences. Newlines inside a line are kept. A line that cannot be
+// translated has its Err set and the others go on.
+// Errors: ctx's; those of Session.Step. Nothing of the lines is returned then.
+func (t *Translator) Translate(ctx context.Context, lines []string) ([]Translation, error) {
+	out := make([]Translation, len(lines))
+	t.ids, t.jobs = t.ids[:0], t.jobs[:0]
+	err := modelfile.Guard(t.s.path, func() error {
+		for i, line := range lines {
+			out[i].Err = t.plan(i, line, &out[i])
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := t.run(ctx); err != nil {
+		t.s.Reset()
+		return nil, err
+	}
+	var b strings.Builder
+	next := 0
+	for i := range out {
+		b.Reset()
+		for ; next < len(t.jobs) && t.jobs[next].line == i; next++ {
+			j := &t.jobs[next]
+			b.WriteString(j.before)
+			b.WriteString(j.text)
+			out[i].Score += j.score
+			out[i].SourceTokens = append(out[i].SourceTokens, j.source...)
+			out[i].Tokens = append(out[i].Tokens, j.tokens...)
+			if j.cut {
+				out[i].Warnings = append(out[i].Warnings,
+					fmt.Sprintf("a translation reached the maximum length of %d tokens and ends there", t.s.opt.MaxTarget))
+			}
+		}
+		if out[i].Err == nil {
+			out[i].Text = b.String()
+		}
+	}
+	return out, nil
+}
+
+// plan cuts a line into jobs.
+func (t *Translator) plan(line int, s string, out *Translation) error {
+	if !utf8.ValidString(s) {
+		at := 0
+		for at < len(s) {
+			r, n := utf8.DecodeRuneInString(s[at:])
+			if r == utf8.RuneError && n == 1 {
+				break
+			}
+			at += n
+		}
+		return &InputError{fmt.Sprintf("not valid UTF-8 (byte %d of the line is 0x%02x)", at+1, s[at])}
+	}
+	before := ""
+	for first := true; ; first = false {
+		paragraph, rest, more := strings.Cut(s, "\n")
+		if !first {
+			before += "\n"
+		}
+		t.spans = t.spans[:0]
+		if t.m.source.Kind() == text.KindTokens {
+			t.spans = append(t.spans, text.Span{Start: 0, End: len(paragraph)})
+		} else {
+			t.spans = text.Sentences(t.spans, paragraph)
+		}
+		for _, span := range t.spans {
+			if t.sentence(line, paragraph[span.Start:span.End], before, out) {
+				before = t.glue
+			}
+		}
+		if before == t.glue {
+			before = ""
+		}
+		if !more {
+			break
+		}
+		s = rest
+	}
+	if before != "" { // newlines at the end of the line
+		t.jobs = append(t.jobs, job{line: line, before: before})
+	}
+	return nil
+}
+
+// sentence adds one sentence's job, or several where it is longer than the session takes. It reports whether there was
+// anything to translate.
+func (t *Translator) sentence(line int, s, before string, out *Translation) bool {
+	from := len(t.ids)
+	t.ids = t.m.source.Encode(t.ids, s, &t.scratch)
+	n, room := len(t.ids)-from, t.s.SourceRoom()
+	if n == 0 {
+		return false
+	}
+	parts := (n + room - 1) / room
+	if parts > 1 {
+		out.Warnings = append(out.Warnings,
+			fmt.Sprintf("a sentence of %d tokens is longer than %d and was cut into %d parts", n, room, parts))
+	}
+	for i := range parts {
+		j := job{line: line, from: from + n*i/parts, to: from + n*(i+1)/parts, before: before}
+		for _, id := range t.ids[j.from:j.to] {
+			j.source = append(j.source, t.m.source.Piece(id))
+		}
+		t.jobs = append(t.jobs, j)
+		before = t.glue
+	}
+	return true
+}
+
+// run takes all jobs through the session.
+func (t *Translator) run(ctx context.Context) error {
+	next := 0
+	for left := len(t.jobs); left > 0; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		for ; next < len(t.jobs); next++ {
+			j := &t.jobs[next]
+			if j.from == j.to {
+				left--
+				continue
+			}
+			slot, err := t.s.Add(t.ids[j.from:j.to])
+			if err != nil {
+				return err
+			}
+			if slot < 0 {
+				break
+			}
+			t.inSlot[slot] = next
+		}
+		if left == 0 {
+			break
+		}
+		if _, err := t.s.Step(); err != nil {
+			return err
+		}
+		for slot := range t.inSlot {
+			if t.s.Done(slot) {
+				if err := t.collect(slot); err != nil {
+					return err
+				}
+				left--
+			}
+		}
+	}
+	return nil
+}
+
+// collect turns a finished slot into its job's text and frees it.
+func (t *Translator) collect(slot int) error {
+	j := &t.jobs[t.inSlot[slot]]
+	best := t.s.Best(slot)[0]
+	err := modelfile.Guard(t.s.path, func() error {
+		t.out = t.m.target.Decode(t.out[:0], best.Tokens)
+		for _, id := range best.Tokens {
+			j.tokens = append(j.tokens, t.m.target.Piece(id))
+		}
+		return nil
+	})
+	j.text, j.score, j.cut = string(t.out), best.Score, best.Cut
+	t.s.Release(slot)
+	return err
+}
