@@ -1,0 +1,103 @@
+package safetensors
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+
+	"github.com/edge-infer/edge-infer/convert/checkpoint"
+)
+
+// maxIndex bounds an index file: 100 bytes a tensor and far more tensors than any model has.
+const maxIndex = 64 << 20
+
+// openIndex opens every shard that an index names. The index is only believed where the shards agree:
+// each tensor must lie in the shard that weight_map gives, and no shard may hold one that is not listed.
+func openIndex(path string) (_ *checkpoint.Checkpoint, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	fail := func(name, do, format string, args ...any) error {
+		return &checkpoint.Error{File: path, Tensor: name, Offset: -1, Reason: fmt.Sprintf(format, args...), Do: do}
+	}
+	if info.Size() > maxIndex {
+		return nil, fail("", "", "%d bytes are too many for an index", info.Size())
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var index struct {
+		WeightMap map[string]string `json:"weight_map"`
+	}
+	if err := json.Unmarshal(text, &index); err != nil {
+		return nil, &checkpoint.Error{File: path, Offset: -1, Reason: "the index is not the JSON it should be", Err: err}
+	}
+	if len(index.WeightMap) == 0 {
+		return nil, fail("", "give the .safetensors file itself", "the index has no weight_map")
+	}
+	count := make(map[string]int) // tensors a shard
+	for name, shard := range index.WeightMap {
+		if filepath.Base(shard) != shard || !filepath.IsLocal(shard) {
+			return nil, fail(name, "put all shards into the folder of the index", "the shard %q is not a plain file name", shard)
+		}
+		count[shard]++
+	}
+	shards := make([]string, 0, len(count))
+	for shard := range count {
+		shards = append(shards, shard)
+	}
+	sort.Strings(shards)
+
+	// Shards are opened one by one into a checkpoint of their own, so that each keeps its file, and then
+	// put together.
+	all := &closers{}
+	defer func() {
+		if err != nil {
+			all.Close()
+		}
+	}()
+	c := checkpoint.New("safetensors", path, all)
+	for _, shard := range shards {
+		part, err := Open(filepath.Join(filepath.Dir(path), shard))
+		if err != nil {
+			return nil, err
+		}
+		all.list = append(all.list, part)
+		for _, name := range part.Names() {
+			if index.WeightMap[name] != shard {
+				return nil, fail(name, "download the index and the shards again", "it lies in %s, but the index has it in %q", shard, index.WeightMap[name])
+			}
+			t, _ := part.Lookup(name)
+			if err := c.Add(t); err != nil {
+				return nil, err
+			}
+			count[shard]--
+		}
+		if count[shard] != 0 {
+			return nil, fail("", "download the index and the shards again", "%d tensors that the index has in %s are not there", count[shard], shard)
+		}
+		for k, v := range part.Metadata {
+			if c.Metadata == nil {
+				c.Metadata = make(map[string]string)
+			}
+			c.Metadata[k] = v
+		}
+	}
+	return c, nil
+}
+
+type closers struct{ list []*checkpoint.Checkpoint }
+
+func (c *closers) Close() error {
+	var first error
+	for _, part := range c.list {
+		if err := part.Close(); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
