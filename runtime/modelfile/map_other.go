@@ -1,0 +1,8 @@
+//go:build !linux && !darwin
+
+package modelfile
+
+import "os"
+
+// load reads the file: a map is not worth its own code on machines that are not boards.
+func (f *File) load(file *os.File, size int) error { return f.read(file, size) }
