@@ -1,0 +1,280 @@
+package text
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+)
+
+// The image of a tokenizer: one byte slice, little-endian, used where it lies. Nothing is decoded into Go maps or slices,
+// so opening 65,001 pieces allocates one Tokenizer. All loads go byte by byte order through encoding/binary, so any
+// alignment will do.
+//
+//	offset  size  what
+//	0       4     magic "EItk"
+//	4       4     version, 1
+//	8       4     size of the whole image
+//	12      4     kind: 1 unigram, 2 tokens
+//	16      4     flags, see flag*
+//	20      4     unk, int32: the id of an unknown piece; -1 none
+//	24      4     score of an unknown character, float32: the lowest score of a normal piece less 10
+//	28      4     ids: how many ids there are
+//	32      4     pieces: how many pieces the segmentation knows
+//	36      4     the longest piece in bytes
+//	40      8*n   sections: offset, size; in this order, each on a multiple of 8, zeros between, no holes, nothing after
+//
+//	section   element               rule
+//	strings   bytes                 all piece strings, one after another, in order of id
+//	ends      ids uint32            where the string of an id ends; never falls
+//	kinds     ids uint16            low byte: kind*; high byte: the byte of a byte piece
+//	sorted    n uint32, n <= ids    ids in order of their strings, for ID
+//	trie      uint32 units          double array over pieces; a leaf is an index into pieces
+//	pieces    float32 score, int32  score and id of each piece
+//	bytes     0 or 256 int32        id of each byte, with flagByteFallback only
+//	user      uint32 units          double array over user-defined symbols, that the normalizer leaves alone
+//	charsmap  uint32 units          double array of the normalizer; a leaf is an offset into replace
+//	replace   bytes                 what the normalizer puts in, each string ended by NUL
+//	unkText   bytes                 how an unknown piece is written
+const (
+	imageMagic   = "EItk"
+	imageVersion = 1
+	headerSize   = 40 + 8*sectionCount
+
+	maxIDs         = 1 << 24
+	maxPieceBytes  = 8000 // SentencePiece refuses longer ones
+	maxReplacement = 256  // bytes that one normalization rule may put in; nmt_nfkc needs 33
+)
+
+const (
+	sectionStrings = iota
+	sectionEnds
+	sectionKinds
+	sectionSorted
+	sectionTrie
+	sectionPieces
+	sectionBytes
+	sectionUser
+	sectionCharsmap
+	sectionReplace
+	sectionUnkText
+	sectionCount
+)
+
+var sectionNames = [sectionCount]string{
+	"strings", "ends", "kinds", "sorted", "trie", "pieces", "bytes", "user", "charsmap", "replace", "unkText",
+}
+
+const (
+	formatUnigram = 1
+	formatTokens  = 2
+)
+
+const (
+	flagDummyPrefix  = 1 << iota // a space is put before the text
+	flagRemoveSpaces             // leading, trailing and doubled spaces are dropped
+	flagEscape                   // a space is written as U+2581 in pieces
+	flagSpaceSuffix              // the dummy space is put after the text instead
+	flagByteFallback             // an unknown character becomes its bytes
+	flagVocab                    // ids come from a vocabulary that may know more strings than the pieces
+	flagsKnown       = 1<<iota - 1
+)
+
+// What Decode does with an id.
+const (
+	kindText    = iota // written, U+2581 as a space
+	kindControl        // not written, and never produced from text
+	kindUnknown        // written as unkText
+	kindByte           // one byte of a character
+	kindsKnown
+)
+
+// ImageError says where the image of a tokenizer is broken.
+type ImageError struct {
+	Section string // "header" or a section of the image
+	Offset  int    // from the start of the image
+	Reason  string
+}
+
+func (e *ImageError) Error() string {
+	return fmt.Sprintf("tokenizer: %s at byte %d: %s; convert the model again", e.Section, e.Offset, e.Reason)
+}
+
+// u32 is element i of a table of uint32.
+func u32(b []byte, i uint32) uint32 { return binary.LittleEndian.Uint32(b[4*int(i):]) }
+
+// Open checks the image and returns a tokenizer that uses it in place: the image must stay as it is as long as the
+// tokenizer is used. Every offset and index in it is checked here, so that Encode and Decode cannot leave it whatever
+// it holds. Errors are of type *ImageError. It allocates the Tokenizer and nothing else.
+func Open(image []byte) (*Tokenizer, error) {
+	t := &Tokenizer{}
+	if err := t.open(image); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *Tokenizer) open(image []byte) error {
+	headerError := func(at int, format string, args ...any) error {
+		return &ImageError{"header", at, fmt.Sprintf(format, args...)}
+	}
+	if len(image) < headerSize {
+		return headerError(0, "%d bytes are left, the header alone has %d", len(image), headerSize)
+	}
+	field := func(at int) uint32 { return binary.LittleEndian.Uint32(image[at:]) }
+	if string(image[:4]) != imageMagic {
+		return headerError(0, "the first bytes are %q, must be %q", image[:4], imageMagic)
+	}
+	if v := field(4); v != imageVersion {
+		return headerError(4, "version %d was written by a newer edge-infer, this one reads %d", v, imageVersion)
+	}
+	if uint64(field(8)) != uint64(len(image)) {
+		return headerError(8, "the size is %d, the image has %d bytes", field(8), len(image))
+	}
+	t.format = field(12)
+	if t.format != formatUnigram && t.format != formatTokens {
+		return headerError(12, "kind %d was written by a newer edge-infer, this one knows 1 and 2", t.format)
+	}
+	t.flags = field(16)
+	if t.flags&^flagsKnown != 0 {
+		return headerError(16, "flags %#x were written by a newer edge-infer, this one knows %#x", t.flags, flagsKnown)
+	}
+	t.ids, t.pieces = field(28), field(32)
+	if t.ids < 1 || t.ids > maxIDs {
+		return headerError(28, "there are %d ids, must be 1 to %d", t.ids, maxIDs)
+	}
+	if t.pieces > maxIDs || (t.pieces == 0) != (t.format == formatTokens) {
+		return headerError(32, "there are %d pieces, must be 1 to %d (none in a list of tokens)", t.pieces, maxIDs)
+	}
+	t.unk = int32(field(20))
+	if t.unk < -1 || int64(t.unk) >= int64(t.ids) {
+		return headerError(20, "the unknown id is %d, there are %d ids", t.unk, t.ids)
+	}
+	if t.unk == -1 && t.format == formatUnigram && t.flags&flagByteFallback == 0 {
+		return headerError(20, "there is no unknown id and no byte fallback")
+	}
+	t.unkScore = math.Float32frombits(field(24))
+	if !finite(t.unkScore) {
+		return headerError(24, "the score of unknown characters is %g, must be finite", t.unkScore)
+	}
+	t.maxPiece = int(field(36))
+	if t.maxPiece > maxPieceBytes {
+		return headerError(36, "the longest piece has %d bytes, at most %d may be", t.maxPiece, maxPieceBytes)
+	}
+
+	var sections [sectionCount][]byte
+	end := headerSize
+	for i := range sections {
+		at := 40 + 8*i
+		offset, size := uint64(field(at)), uint64(field(at+4))
+		start := (end + 7) &^ 7
+		if offset != uint64(start) {
+			return headerError(at, "section %s starts at %d, must start at %d", sectionNames[i], offset, start)
+		}
+		if offset+size > uint64(len(image)) {
+			return headerError(at+4, "section %s ends at %d, the image at %d", sectionNames[i], offset+size, len(image))
+		}
+		for _, b := range image[end:start] {
+			if b != 0 {
+				return headerError(end, "the bytes before section %s are not zero", sectionNames[i])
+			}
+		}
+		end = start + int(size)
+		sections[i] = image[start:end:end]
+		t.starts[i] = start
+	}
+	if end != len(image) {
+		return headerError(8, "%d bytes follow the last section", len(image)-end)
+	}
+	t.strings, t.ends, t.kinds = sections[sectionStrings], sections[sectionEnds], sections[sectionKinds]
+	t.sorted, t.scores, t.bytes = sections[sectionSorted], sections[sectionPieces], sections[sectionBytes]
+	t.trie, t.user, t.charsmap = sections[sectionTrie], sections[sectionUser], sections[sectionCharsmap]
+	t.replace, t.unkText = sections[sectionReplace], sections[sectionUnkText]
+	return t.check()
+}
+
+// check is the one pass over the tables. It trusts nothing but the header.
+func (t *Tokenizer) check() error {
+	fail := func(section int, at int, format string, args ...any) error {
+		return &ImageError{sectionNames[section], t.starts[section] + at, fmt.Sprintf(format, args...)}
+	}
+	byteIDs := 0
+	if t.flags&flagByteFallback != 0 {
+		byteIDs = 256
+	}
+	for _, want := range [...]struct{ section, got, want int }{
+		{sectionEnds, len(t.ends), 4 * int(t.ids)},
+		{sectionKinds, len(t.kinds), 2 * int(t.ids)},
+		{sectionPieces, len(t.scores), 8 * int(t.pieces)},
+		{sectionBytes, len(t.bytes), 4 * byteIDs},
+	} {
+		if want.got != want.want {
+			return fail(want.section, 0, "it has %d bytes, must have %d", want.got, want.want)
+		}
+	}
+	if len(t.sorted)%4 != 0 || len(t.sorted) > 4*int(t.ids) {
+		return fail(sectionSorted, 0, "it has %d bytes, must be a multiple of 4 up to %d", len(t.sorted), 4*t.ids)
+	}
+
+	last := uint32(0)
+	for i := uint32(0); i < t.ids; i++ {
+		end := u32(t.ends, i)
+		if end < last || uint64(end) > uint64(len(t.strings)) {
+			return fail(sectionEnds, 4*int(i), "string %d ends at %d, must end from %d to %d", i, end, last, len(t.strings))
+		}
+		last = end
+		kind := t.kinds[2*i]
+		if kind >= kindsKnown || (kind != kindByte && t.kinds[2*i+1] != 0) {
+			return fail(sectionKinds, 2*int(i), "id %d has the kind %d, %d", i, kind, t.kinds[2*i+1])
+		}
+	}
+	if int(last) != len(t.strings) {
+		return fail(sectionEnds, 4*int(t.ids-1), "the last string ends at %d, must end at %d", last, len(t.strings))
+	}
+	for i := 0; i < len(t.sorted); i += 4 {
+		if id := binary.LittleEndian.Uint32(t.sorted[i:]); id >= t.ids {
+			return fail(sectionSorted, i, "id %d, there are %d", id, t.ids)
+		}
+	}
+	for i := 0; i < len(t.bytes); i += 4 {
+		if id := binary.LittleEndian.Uint32(t.bytes[i:]); id >= t.ids {
+			return fail(sectionBytes, i, "id %d, there are %d", id, t.ids)
+		}
+	}
+	for i := 0; i < len(t.scores); i += 8 {
+		score := math.Float32frombits(binary.LittleEndian.Uint32(t.scores[i:]))
+		if id := binary.LittleEndian.Uint32(t.scores[i+4:]); id >= t.ids || !finite(score) {
+			return fail(sectionPieces, i, "piece %d has the score %g and the id %d of %d", i/8, score, int32(id), t.ids)
+		}
+	}
+
+	if n := len(t.replace); n > 0 && t.replace[n-1] != 0 {
+		return fail(sectionReplace, n-1, "the last string does not end in NUL")
+	}
+	run := 0
+	for i, b := range t.replace {
+		if run++; b == 0 {
+			run = 0
+		} else if run > maxReplacement {
+			return fail(sectionReplace, i, "a replacement is longer than %d bytes", maxReplacement)
+		}
+	}
+	for _, da := range [...]struct {
+		section int
+		units   []byte
+		limit   int
+	}{
+		{sectionTrie, t.trie, int(t.pieces)},
+		{sectionUser, t.user, math.MaxInt32},
+		{sectionCharsmap, t.charsmap, len(t.replace)},
+	} {
+		if len(da.units) == 0 && (da.section != sectionTrie || t.format == formatTokens) {
+			continue
+		}
+		if at, reason := checkTrie(da.units, da.limit); reason != "" {
+			return fail(da.section, at, "%s", reason)
+		}
+	}
+	return nil
+}
+
+func finite(x float32) bool { return x-x == 0 }

@@ -1,0 +1,87 @@
+package text
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+	"unsafe"
+)
+
+// How many keys that begin the text SentencePiece looks at.
+const (
+	maxUserKeys     = 64
+	maxCharsmapKeys = 32
+)
+
+// normalizePrefix normalizes what begins s: it returns the result, and how many bytes of s it stands for, at least one.
+// The result lies in s, in the image or in a constant.
+//
+// A user-defined symbol stays as it is; else the longest rule of the charsmap applies; else one character stays.
+func (t *Tokenizer) normalizePrefix(s string) (result string, n int) {
+	if n, _ := longest(t.user, s, maxUserKeys); n > 0 {
+		return s[:n], n
+	}
+	if n, at := longest(t.charsmap, s, maxCharsmapKeys); n > 0 {
+		end := bytes.IndexByte(t.replace[at:], 0) // found: Open saw to it that the last byte is NUL
+		return unsafe.String(&t.replace[at], end), n
+	}
+	if s[0] < utf8.RuneSelf {
+		return s[:1], 1
+	}
+	r, n := utf8.DecodeRuneInString(s)
+	if r == utf8.RuneError && n == 1 {
+		return replacement, 1
+	}
+	return s[:n], n
+}
+
+// normalize appends to dst what SentencePiece cuts: rules applied, spaces reduced and written as U+2581, one put before.
+func (t *Tokenizer) normalize(dst []byte, s string) []byte {
+	remove := t.flags&flagRemoveSpaces != 0
+	for remove && s != "" {
+		result, n := t.normalizePrefix(s)
+		if result != " " {
+			break
+		}
+		s = s[n:]
+	}
+	if s == "" {
+		return dst
+	}
+	begin := len(dst)
+	symbol := " "
+	if t.flags&flagEscape != 0 {
+		symbol = space
+	}
+	if t.flags&(flagDummyPrefix|flagSpaceSuffix) == flagDummyPrefix {
+		dst = append(dst, symbol...)
+	}
+	afterSpace := remove // the space that comes next is dropped
+	for s != "" {
+		result, n := t.normalizePrefix(s)
+		s = s[n:]
+		if afterSpace {
+			result = strings.TrimLeft(result, " ")
+		}
+		if result == "" {
+			continue
+		}
+		for i := 0; i < len(result); i++ {
+			if result[i] == ' ' {
+				dst = append(dst, symbol...)
+			} else {
+				dst = append(dst, result[i])
+			}
+		}
+		afterSpace = remove && result[len(result)-1] == ' '
+	}
+	if remove {
+		for bytes.HasSuffix(dst[begin:], []byte(symbol)) {
+			dst = dst[:len(dst)-len(symbol)]
+		}
+	}
+	if t.flags&(flagDummyPrefix|flagSpaceSuffix) == flagDummyPrefix|flagSpaceSuffix {
+		dst = append(dst, symbol...)
+	}
+	return dst
+}
