@@ -1,0 +1,427 @@
+package pickle
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/big"
+	"strings"
+)
+
+// Options for Read.
+type Options struct {
+	// Call lets further globals be called (kept as inert Objects), beside those that every model needs.
+	Call func(module, name string) bool
+	// Budget is how many bytes the nodes may take. 0 = 8 times the pickle's length + 16 MB.
+	Budget int64
+}
+
+// A SyntaxError says where a pickle stops making sense.
+type SyntaxError struct {
+	Offset int64 // in the pickle
+	Reason string
+	Err    error
+}
+
+func (e *SyntaxError) Error() string {
+	s := fmt.Sprintf("byte %d of the pickle: %s", e.Offset, e.Reason)
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+func (e *SyntaxError) Unwrap() error { return e.Err }
+
+// A RefusedError names what the pickle would have run in Python.
+type RefusedError struct {
+	Offset int64  // in the pickle
+	Name   string // "os.system"
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("byte %d: the pickle asks to run %s: refused; nothing was run", e.Offset, e.Name)
+}
+
+// Read reads one pickle that starts at byte 0 of src and may be up to size bytes long. It returns the
+// node that the pickle stands for and where the pickle ends.
+//
+// Every length is compared with the bytes that remain before it is used. Because an opcode of one byte
+// can make a node of fifty, the size of all nodes together is counted too and bounded by Options.Budget.
+func Read(src io.ReaderAt, size int64, options Options) (Node, int64, error) {
+	m := &machine{in: input{src: src, size: size}, call: options.Call, memo: make(map[uint64]Node), budget: options.Budget}
+	if m.budget <= 0 {
+		m.budget = 8*size + 16<<20
+	}
+	n, err := m.run()
+	return n, m.in.pos, err
+}
+
+// input is a buffered cursor over the pickle.
+type input struct {
+	src   io.ReaderAt
+	pos   int64 // of the next byte
+	size  int64
+	buf   [16 << 10]byte
+	start int64 // buf[:n] are the bytes from start
+	n     int
+}
+
+func (in *input) remaining() int64 { return in.size - in.pos }
+
+var errShort = errors.New("the pickle ends early")
+
+// fill makes at least one byte at pos available.
+func (in *input) fill() error {
+	if in.pos >= in.size {
+		return errShort
+	}
+	want := min(int64(len(in.buf)), in.size-in.pos)
+	n, err := in.src.ReadAt(in.buf[:want], in.pos)
+	if n == 0 {
+		if err == nil || err == io.EOF {
+			err = errShort
+		}
+		return err
+	}
+	in.start, in.n = in.pos, n
+	return nil
+}
+
+// chunk gives the buffered bytes from pos on, at least one.
+func (in *input) chunk() ([]byte, error) {
+	if in.pos < in.start || in.pos >= in.start+int64(in.n) {
+		if err := in.fill(); err != nil {
+			return nil, err
+		}
+	}
+	return in.buf[in.pos-in.start : in.n], nil
+}
+
+func (in *input) byte() (byte, error) {
+	c, err := in.chunk()
+	if err != nil {
+		return 0, err
+	}
+	in.pos++
+	return c[0], nil
+}
+
+func (in *input) read(dst []byte) error {
+	for len(dst) > 0 {
+		c, err := in.chunk()
+		if err != nil {
+			return err
+		}
+		n := copy(dst, c)
+		dst = dst[n:]
+		in.pos += int64(n)
+	}
+	return nil
+}
+
+// uint reads a little-endian number of n bytes.
+func (in *input) uint(n int) (uint64, error) {
+	var b [8]byte
+	if err := in.read(b[:n]); err != nil {
+		return 0, err
+	}
+	return binary.LittleEndian.Uint64(b[:]), nil
+}
+
+// machine is the stack machine. Costs are rough counts of bytes in memory, on the high side: a slot of a
+// growing slice counts twice.
+type machine struct {
+	in     input
+	call   func(module, name string) bool
+	stack  []Node
+	marks  []int // heights of the stack where a MARK was set
+	memo   map[uint64]Node
+	budget int64
+	at     int64 // offset of the opcode, for errors
+}
+
+const (
+	costSlot   = 32  // an interface in a slice that grows
+	costBox    = 16  // what an interface points to, a number
+	costString = 32  // a string's header, boxed
+	costNode   = 64  // a container without items
+	costObject = 192 // an Object
+	costMemo   = 96  // an entry of a map
+)
+
+func (m *machine) fail(format string, args ...any) error {
+	return &SyntaxError{Offset: m.at, Reason: fmt.Sprintf(format, args...)}
+}
+
+func (m *machine) spend(n int64) error {
+	if m.budget -= n; m.budget < 0 {
+		return m.fail("it unfolds to far more memory than its length allows")
+	}
+	return nil
+}
+
+func (m *machine) push(n Node, cost int64) error {
+	if err := m.spend(cost + costSlot); err != nil {
+		return err
+	}
+	m.stack = append(m.stack, n)
+	return nil
+}
+
+// floor is the height below which the stack is not to be touched: that of the last mark.
+func (m *machine) floor() int {
+	if len(m.marks) == 0 {
+		return 0
+	}
+	return m.marks[len(m.marks)-1]
+}
+
+func (m *machine) pop() (Node, error) {
+	if len(m.stack) <= m.floor() {
+		return nil, m.fail("it takes from an empty stack")
+	}
+	n := m.stack[len(m.stack)-1]
+	m.stack = m.stack[:len(m.stack)-1]
+	return n, nil
+}
+
+func (m *machine) top() (Node, error) {
+	if len(m.stack) <= m.floor() {
+		return nil, m.fail("it looks at an empty stack")
+	}
+	return m.stack[len(m.stack)-1], nil
+}
+
+// popMark takes everything above the last mark, and the mark.
+func (m *machine) popMark() ([]Node, error) {
+	if len(m.marks) == 0 {
+		return nil, m.fail("it takes items up to a mark that was not set")
+	}
+	from := m.floor()
+	m.marks = m.marks[:len(m.marks)-1]
+	items := append([]Node(nil), m.stack[from:]...)
+	clear(m.stack[from:])
+	m.stack = m.stack[:from]
+	return items, m.spend(costSlot * int64(len(items)))
+}
+
+// length reads a length of n bytes and checks that as many bytes follow.
+func (m *machine) length(n int) (int64, error) {
+	v, err := m.in.uint(n)
+	if err != nil {
+		return 0, err
+	}
+	if v > uint64(m.in.remaining()) {
+		return 0, m.fail("it claims %d bytes where %d are left", v, m.in.remaining())
+	}
+	return int64(v), nil
+}
+
+// text reads a string whose length takes n bytes.
+func (m *machine) text(n int) (string, error) {
+	length, err := m.length(n)
+	if err != nil {
+		return "", err
+	}
+	if err := m.spend(2*length + costString); err != nil {
+		return "", err
+	}
+	if length > math.MaxInt {
+		return "", m.fail("a string of %d bytes is too long for this machine", length)
+	}
+	b := make([]byte, length)
+	if err := m.in.read(b); err != nil {
+		return "", err
+	}
+	return string(b), nil
+}
+
+// bytes skips over bytes whose length takes n bytes.
+func (m *machine) bytes(n int) (*Bytes, error) {
+	length, err := m.length(n)
+	if err != nil {
+		return nil, err
+	}
+	b := &Bytes{Source: m.in.src, Offset: m.in.pos, Len: length}
+	m.in.pos += length
+	return b, nil
+}
+
+// line reads up to a newline, for the opcodes of protocol 0.
+func (m *machine) line() (string, error) {
+	var b []byte
+	for {
+		c, err := m.in.chunk()
+		if err != nil {
+			return "", err
+		}
+		for i, x := range c {
+			if x == '\n' {
+				m.in.pos += int64(i) + 1
+				return string(append(b, c[:i]...)), nil
+			}
+		}
+		if err := m.spend(3 * int64(len(c))); err != nil {
+			return "", err
+		}
+		b = append(b, c...)
+		m.in.pos += int64(len(c))
+	}
+}
+
+// name makes a Global, or refuses it.
+func (m *machine) name(module, name string) (*Global, error) {
+	if r, ok := renamed[module]; ok {
+		module = r
+	}
+	g := &Global{Module: module, Name: name}
+	if module == "" || name == "" || len(module)+len(name) > 1000 {
+		return nil, m.fail("a global has the name %q", clip(g.String()))
+	}
+	if !mayName(g) {
+		return nil, &RefusedError{Offset: m.at, Name: clip(g.String())}
+	}
+	return g, nil
+}
+
+// clip keeps names in messages short and printable.
+func clip(s string) string {
+	s = strings.ToValidUTF8(s, "?")
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '?'
+		}
+		return r
+	}, s)
+	if len(s) > 80 {
+		s = strings.ToValidUTF8(s[:80], "") + "..."
+	}
+	return s
+}
+
+// reduce makes the Object that stands for class(*args).
+func (m *machine) reduce(class Node, args []Node) (Node, error) {
+	g, ok := class.(*Global)
+	if !ok {
+		return nil, m.fail("it calls %s, which is not a name", Describe(class))
+	}
+	if !mayCall(g, m.call) {
+		return nil, &RefusedError{Offset: m.at, Name: clip(g.String())}
+	}
+	o := &Object{Class: g, Called: true, Args: args}
+	// copyreg._reconstructor(class, base, state) and copyreg.__newobj__(class, *args) are how protocols 0
+	// and 1 spell NEWOBJ.
+	if g.Module == "copyreg" {
+		if len(args) == 0 {
+			return nil, m.fail("%s without a class", g)
+		}
+		c, ok := args[0].(*Global)
+		if !ok {
+			return nil, m.fail("%s of %s, which is not a class", g, Describe(args[0]))
+		}
+		o = &Object{Class: c, Args: args[1:]}
+	}
+	return o, m.spend(costObject)
+}
+
+// newObject makes the Object that stands for class.__new__(class, *args, **kwargs).
+func (m *machine) newObject(class, args Node, kwargs *Dict) (Node, error) {
+	g, ok := class.(*Global)
+	if !ok {
+		return nil, m.fail("it makes an object of %s, which is not a class", Describe(class))
+	}
+	t, ok := args.(*Tuple)
+	if !ok {
+		return nil, m.fail("the arguments of %s are %s where a tuple was expected", clip(g.String()), Describe(args))
+	}
+	return &Object{Class: g, Args: t.Items, Kwargs: kwargs}, m.spend(costObject)
+}
+
+// build gives an object its state.
+func (m *machine) build(target, state Node) error {
+	o, ok := target.(*Object)
+	if !ok {
+		return m.fail("it sets the state of %s, which has none", Describe(target))
+	}
+	if o.HasState {
+		return m.fail("it sets the state of %s twice", clip(o.Class.String()))
+	}
+	o.State, o.HasState = state, true
+	return nil
+}
+
+// appendTo appends to a list or an object that is one.
+func (m *machine) appendTo(target Node, items ...Node) error {
+	switch t := target.(type) {
+	case *List:
+		t.Items = append(t.Items, items...)
+	case *Object:
+		t.Items = append(t.Items, items...)
+	default:
+		return m.fail("it appends to %s", Describe(target))
+	}
+	return m.spend(costSlot * int64(len(items)))
+}
+
+// setItems sets keys and values, alternating, in a dict or an object that is one.
+func (m *machine) setItems(target Node, items ...Node) error {
+	if len(items)%2 != 0 {
+		return m.fail("a dict gets a key without a value")
+	}
+	var pairs *[]Pair
+	switch t := target.(type) {
+	case *Dict:
+		pairs = &t.Pairs
+	case *Object:
+		pairs = &t.Pairs
+	default:
+		return m.fail("it sets items of %s", Describe(target))
+	}
+	for i := 0; i < len(items); i += 2 {
+		*pairs = append(*pairs, Pair{items[i], items[i+1]})
+	}
+	return m.spend(costSlot * int64(len(items)))
+}
+
+func (m *machine) put(index uint64) error {
+	n, err := m.top()
+	if err != nil {
+		return err
+	}
+	m.memo[index] = n
+	return m.spend(costMemo)
+}
+
+func (m *machine) get(index uint64) error {
+	n, ok := m.memo[index]
+	if !ok {
+		return m.fail("it uses memo %d, which was not set", index)
+	}
+	return m.push(n, 0)
+}
+
+// integer gives an int64 where the number fits, else a *big.Int; b is little-endian two's complement.
+func integer(b []byte) Node {
+	if len(b) <= 8 {
+		var full [8]byte
+		copy(full[:], b)
+		v := int64(binary.LittleEndian.Uint64(full[:]))
+		shift := 64 - 8*len(b)
+		return v << shift >> shift // an empty number is 0: a shift by 64 gives 0
+	}
+	reversed := make([]byte, len(b))
+	for i, x := range b {
+		reversed[len(b)-1-i] = x
+	}
+	v := new(big.Int).SetBytes(reversed)
+	if b[len(b)-1] >= 0x80 {
+		v.Sub(v, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
+	}
+	if v.IsInt64() {
+		return v.Int64()
+	}
+	return v
+}
