@@ -48,10 +48,13 @@ func (c *Checkpoint) Add(t *Tensor) error {
 	return nil
 }
 
-// Alias makes alias another name of the tensor called name, which must be there.
+// Alias makes alias another name of the tensor called name, which must be there (by that name or as an alias).
 func (c *Checkpoint) Alias(alias, name string) error {
 	if c.has(alias) {
 		return &Error{File: c.Path, Tensor: alias, Offset: -1, Reason: "the alias is the name of another tensor"}
+	}
+	if target, ok := c.aliases[name]; ok {
+		name = target
 	}
 	if _, ok := c.tensors[name]; !ok {
 		return &Error{File: c.Path, Tensor: alias, Offset: -1,

@@ -1,0 +1,274 @@
+package ctranslate2
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/edge-infer/edge-infer/convert/checkpoint"
+)
+
+// Config is config.json, or before binary version 6, what was stored in its place.
+type Config struct {
+	UnkToken string
+	BOSToken string
+	EOSToken string
+	// DecoderStartToken is "" where the user of the model has to give it with each sentence.
+	DecoderStartToken string
+	AddSourceBOS      bool
+	AddSourceEOS      bool
+	// LayerNormEpsilon is 0 where the file does not say: 1e-5 for LayerNorm, 1e-6 for RMSNorm.
+	LayerNormEpsilon float32
+	QuantizationType int // 0 CTranslate2's own; others are AWQ
+	// Raw is config.json as it is, for keys that are not above; nil if there is none.
+	Raw map[string]json.RawMessage
+}
+
+// maxConfig and maxVocabulary bound the files that are read whole.
+const (
+	maxConfig     = 4 << 20
+	maxVocabulary = 64 << 20
+)
+
+// readFile reads a small file; absent gives nil.
+func readFile(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > limit {
+		return nil, &checkpoint.Error{File: path, Offset: -1, Reason: fmt.Sprintf("%d bytes where a regular file of at most %d was expected", info.Size(), limit)}
+	}
+	text, err := os.ReadFile(path)
+	if text == nil && err == nil {
+		text = []byte{}
+	}
+	return text, err
+}
+
+// readConfig reads config.json. Before version 6 the same facts lie in model.bin as scalars and texts.
+func (m *Model) readConfig(dir string) error {
+	path := filepath.Join(dir, "config.json")
+	fail := func(key string, err error) error {
+		return &checkpoint.Error{File: path, Offset: -1, Reason: fmt.Sprintf("%q is not what it should be", key), Err: err}
+	}
+	text, err := readFile(path, maxConfig)
+	if err != nil {
+		return err
+	}
+	c := &m.Config
+	if text != nil {
+		if err := json.Unmarshal(text, &c.Raw); err != nil {
+			return &checkpoint.Error{File: path, Offset: -1, Reason: "it is not a JSON object", Err: err}
+		}
+	}
+	get := func(key string, dst any) error {
+		raw, ok := c.Raw[key]
+		if !ok || string(raw) == "null" {
+			return nil
+		}
+		if err := json.Unmarshal(raw, dst); err != nil {
+			return fail(key, err)
+		}
+		return nil
+	}
+	c.UnkToken, c.BOSToken, c.EOSToken = "<unk>", "<s>", "</s>"
+	if err := get("layer_norm_epsilon", &c.LayerNormEpsilon); err != nil {
+		return err
+	}
+	if err := get("quantization_type", &c.QuantizationType); err != nil {
+		return err
+	}
+	if m.BinaryVersion >= 6 {
+		if text == nil {
+			return &checkpoint.Error{File: path, Offset: -1, Reason: "it is missing, and this version of the format needs it", Do: "copy the whole folder"}
+		}
+		for key, dst := range map[string]any{"unk_token": &c.UnkToken, "bos_token": &c.BOSToken, "eos_token": &c.EOSToken,
+			"decoder_start_token": &c.DecoderStartToken, "add_source_bos": &c.AddSourceBOS, "add_source_eos": &c.AddSourceEOS} {
+			if err := get(key, dst); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for key, dst := range map[string]*string{"unk_token": &c.UnkToken, "bos_token": &c.BOSToken, "eos_token": &c.EOSToken} {
+		if *dst, err = m.Text(key, *dst); err != nil {
+			return err
+		}
+	}
+	if c.AddSourceBOS, err = m.Flag("with_source_bos", false); err != nil {
+		return err
+	}
+	if c.AddSourceEOS, err = m.Flag("with_source_eos", false); err != nil {
+		return err
+	}
+	user, err := m.Flag("user_decoder_start_tokens", false)
+	if err != nil {
+		return err
+	}
+	bos, err := m.Flag("with_target_bos", true)
+	switch {
+	case user:
+	case bos:
+		c.DecoderStartToken = c.BOSToken
+	default:
+		c.DecoderStartToken = c.EOSToken
+	}
+	return err
+}
+
+// A Vocabulary gives each token its number: its place in Tokens.
+type Vocabulary struct {
+	Path   string
+	Tokens []string // where a token occurs twice, its number is that of the first
+	Unk    int      // what stands for tokens that are not there
+	Added  bool     // the unknown token was not in the file and has been put at the end
+}
+
+// Index makes the map from token to number.
+func (v *Vocabulary) Index() map[string]int {
+	index := make(map[string]int, len(v.Tokens))
+	for i, t := range v.Tokens {
+		if _, ok := index[t]; !ok {
+			index[t] = i
+		}
+	}
+	return index
+}
+
+// readVocabularies looks for the files in the order in which CTranslate2 does.
+func (m *Model) readVocabularies(dir string) error {
+	var err error
+	load := func(name string) *Vocabulary {
+		if err != nil {
+			return nil
+		}
+		var v *Vocabulary
+		v, err = readVocabulary(dir, name, m.Config.UnkToken)
+		return v
+	}
+	if v := load("shared_vocabulary"); v != nil {
+		m.Source, m.Target, m.Shared = []*Vocabulary{v}, v, true
+		return err
+	}
+	if v := load("vocabulary"); v != nil { // language models, encoders, Whisper
+		m.Source, m.Target, m.Shared = []*Vocabulary{v}, v, true
+		return err
+	}
+	m.Target = load("target_vocabulary")
+	if v := load("source_vocabulary"); v != nil {
+		m.Source = []*Vocabulary{v}
+	}
+	for i := 1; m.Source == nil || i > 1; i++ {
+		v := load(fmt.Sprintf("source_%d_vocabulary", i))
+		if v == nil {
+			break
+		}
+		m.Source = append(m.Source, v)
+	}
+	if err != nil {
+		return err
+	}
+	if m.Target == nil || m.Source == nil {
+		missing := "target_vocabulary"
+		if m.Target != nil {
+			missing = "source_vocabulary"
+		}
+		return &checkpoint.Error{File: dir, Offset: -1, Reason: fmt.Sprintf("neither shared_vocabulary nor %s (.json or .txt) is there", missing), Do: "copy the whole folder"}
+	}
+	return nil
+}
+
+// readVocabulary reads NAME.json, else NAME.txt; neither gives nil.
+func readVocabulary(dir, name, unk string) (*Vocabulary, error) {
+	path := filepath.Join(dir, name+".json")
+	text, err := readFile(path, maxVocabulary)
+	parse := parseJSON
+	if text == nil && err == nil {
+		path = filepath.Join(dir, name+".txt")
+		text, err = readFile(path, maxVocabulary)
+		parse = parseText
+	}
+	if text == nil || err != nil {
+		return nil, err
+	}
+	tokens, err := parse(text)
+	if err != nil {
+		return nil, &checkpoint.Error{File: path, Offset: -1, Reason: "the vocabulary cannot be read", Err: err}
+	}
+	v := &Vocabulary{Path: path, Tokens: tokens, Unk: -1}
+	for i, t := range tokens {
+		if t == unk {
+			v.Unk = i
+			break
+		}
+	}
+	if v.Unk < 0 {
+		v.Unk, v.Added = len(tokens), true
+		v.Tokens = append(v.Tokens, unk)
+	}
+	return v, nil
+}
+
+// tooMany refuses files of almost nothing but separators, whose tokens would take many times their size.
+func tooMany(tokens, size int) error {
+	if int64(tokens) > int64(size)/2+1<<16 {
+		return fmt.Errorf("%d tokens in %d bytes: most of them are empty", tokens, size)
+	}
+	return nil
+}
+
+// parseText splits at newlines. A carriage return at the end of a line belongs to the token, unless every
+// line has one: some vocabularies have tokens that end so.
+func parseText(text []byte) ([]string, error) {
+	if err := tooMany(bytes.Count(text, []byte("\n")), len(text)); err != nil {
+		return nil, err
+	}
+	if len(text) == 0 {
+		return nil, nil
+	}
+	tokens := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	for _, t := range tokens {
+		if !strings.HasSuffix(t, "\r") {
+			return tokens, nil
+		}
+	}
+	for i, t := range tokens {
+		tokens[i] = strings.TrimSuffix(t, "\r")
+	}
+	return tokens, nil
+}
+
+// parseJSON reads an array of strings.
+func parseJSON(text []byte) ([]string, error) {
+	if err := tooMany(bytes.Count(text, []byte(",")), len(text)); err != nil {
+		return nil, err
+	}
+	if !utf8.Valid(text) {
+		return nil, errors.New("it is not UTF-8")
+	}
+	var items []*string // null is told from ""
+	if err := json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &items); err != nil {
+		return nil, err
+	}
+	if items == nil {
+		return nil, errors.New("null where an array was expected")
+	}
+	tokens := make([]string, len(items))
+	for i, s := range items {
+		if s == nil {
+			return nil, fmt.Errorf("item %d is null", i)
+		}
+		tokens[i] = *s
+	}
+	return tokens, nil
+}
