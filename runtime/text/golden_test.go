@@ -2,9 +2,12 @@ package text
 
 import (
 	"bufio"
+	"compress/gzip"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -119,14 +122,30 @@ func equal[T comparable](a, b []T) bool {
 	return true
 }
 
-// openSPM builds and opens a .model file with its own ids.
-func openSPM(t testing.TB, path string) *Tokenizer {
+// readSPM reads a .model file, or the .model.gz in its place.
+func readSPM(t testing.TB, path string) []byte {
 	t.Helper()
 	spm, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		var f *os.File
+		if f, err = os.Open(path + ".gz"); err == nil {
+			defer f.Close()
+			var z *gzip.Reader
+			if z, err = gzip.NewReader(f); err == nil {
+				spm, err = io.ReadAll(z)
+			}
+		}
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	image, err := Build(spm, nil)
+	return spm
+}
+
+// openSPM builds and opens a .model file with its own ids.
+func openSPM(t testing.TB, path string) *Tokenizer {
+	t.Helper()
+	image, err := Build(readSPM(t, path), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,6 +154,14 @@ func openSPM(t testing.TB, path string) *Tokenizer {
 		t.Fatal(err)
 	}
 	return tok
+}
+
+// TestGoldens compares with the C++ library: pieces, ids and decoded text.
+func TestGoldens(t *testing.T) {
+	models, lines := compareGoldens(t, "testdata")
+	if models < 11 || lines < 1000 {
+		t.Errorf("only %d models and %d lines found", models, lines)
+	}
 }
 
 // TestBigModels compares with the C++ library over models and texts that are too big for the repository.

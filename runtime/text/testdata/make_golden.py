@@ -4,6 +4,8 @@
                                                          train, 20,000 hostile texts, 20,000 lists of ids
     python make_golden.py --small DATA MODEL.model...    the few hundred lines kept in the repository
     python make_golden.py --train DATA FOLDER            trains the models kept in the repository
+    python make_golden.py --odd FOLDER FIRST LAST        small random models of seeds FIRST to LAST-1, and their .golden:
+                                                         ties, nested user-defined symbols, unused pieces, odd flags
 
 DATA is a folder with dev.tatoeba.tsv, dev.3am.tsv, dev.ntrex128.tsv (zh, en) and train.permissive.tsv.gz (tag, zh, en).
 Written with Python 3.11, sentencepiece 0.2.3. Another version may differ: user-defined pieces score otherwise in 0.2.0.
@@ -12,6 +14,7 @@ Written with Python 3.11, sentencepiece 0.2.3. Another version may differ: user-
 import gzip
 import json
 import random
+import struct
 import sys
 
 import sentencepiece
@@ -95,8 +98,16 @@ def write(model, inputs, lists):
 
 def train_small(data, folder):
     pairs = dev(data, "tatoeba") + [p[1:] for p in train(data) if p[0] == "tatoeba"]
+    # A handful of rules instead of nmt_nfkc's 240 KB: full width, a ligature, a composition, signs and a deletion.
+    rules = [([c], [c - 0xFEE0]) for c in range(0xFF01, 0xFF5F)] + [
+        ([0x3000], [0x20]), ([9], [0x20]), ([10], [0x20]), ([0xFB01], [0x66, 0x69]), ([0x65, 0x301], [0xE9]),
+        ([0x65, 0x301, 0x301], [0xE9, 0x301]), ([0x2460], [0x31]), ([0xFDFA], [0x20, 0x635, 0x20]), ([0x200B], []), ([0xFEFF], []),
+    ]  # fmt: skip
+    with open(f"{folder}/rules.tsv", "w") as f:
+        for a, b in sorted(rules):
+            f.write(f"{' '.join(f'{c:X}' for c in a)}\t{' '.join(f'{c:X}' for c in b)}\n")
     for name, side, options in [
-        ("zh-byte", 0, {"vocab_size": 900, "byte_fallback": True, "user_defined_symbols": "<sep>,▲"}),
+        ("zh-byte", 0, {"vocab_size": 2000, "byte_fallback": True, "user_defined_symbols": "<sep>,▲", "normalization_rule_tsv": f"{folder}/rules.tsv"}),
         ("en", 1, {"vocab_size": 600, "user_defined_symbols": "<sep>,▲,▲▲b"}),
     ]:
         sentencepiece.SentencePieceTrainer.train(
@@ -104,22 +115,63 @@ def train_small(data, folder):
             character_coverage=0.98, num_threads=1, minloglevel=2, **options)  # fmt: skip
 
 
+def field(number, value):
+    """One protobuf field: bytes, float or integer."""
+    varint = lambda n: bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
+    if isinstance(value, float):
+        return varint(number << 3 | 5) + struct.pack("<f", value)
+    if isinstance(value, bytes):
+        return varint(number << 3 | 2) + varint(len(value)) + value
+    return varint(number << 3) + varint(value)
+
+
+def odd(folder, seed):
+    rnd = random.Random(seed)
+    alphabet = ["a", "b", "c", "▁", "▁", "é", "的", "😀", " "][: rnd.randrange(4, 10)]
+    word = lambda n: "".join(rnd.choice(alphabet) for _ in range(rnd.randrange(1, n)))
+    grid = rnd.choice([1, 0.5, 0.1, 0.001, 300, 40000])  # coarse scores tie, large ones reset the sums
+    score = lambda: -float(rnd.randrange(1, 9)) * grid
+    fallback = rnd.random() < 0.4
+    pieces = [("<unk>", 2, 0.0), ("<s>", 3, 0.0), ("</s>", 3, 0.0), (word(3) + "c", 3, 0.0)]
+    if fallback:
+        pieces += [(f"<0x{c:02X}>", 6, 0.0) for c in range(256)]
+    seen = {p[0] for p in pieces} if rnd.random() < 0.5 else set()
+    for _ in range(rnd.randrange(3, 60)):
+        w = word(6)
+        if w not in seen:
+            seen.add(w)
+            pieces.append((w, rnd.choice([1, 1, 1, 1, 1, 4, 5]), score()))
+    flag = lambda number, p: field(number, int(rnd.random() < p))
+    trainer = field(3, 1) + flag(24, 0.3) + field(35, int(fallback)) + field(44, b"[?]" if rnd.random() < 0.5 else b" \xe2\x81\x87 ")
+    model = b"".join(field(1, field(1, p.encode()) + field(2, s) + field(3, t)) for p, t, s in pieces)
+    model += field(2, trainer) + field(3, flag(3, 0.7) + flag(4, 0.5) + flag(5, 0.7))
+    with open(f"{folder}/odd{seed}.model", "wb") as f:
+        f.write(model)
+    texts = [word(rnd.choice([3, 10, 40])).encode() for _ in range(40)]
+    texts += [word(9).encode() + rnd.randbytes(rnd.randrange(3)) + word(9).encode() for _ in range(20)] + [word(1500).encode()] * (grid > 1)
+    write(f"{folder}/odd{seed}.model", texts, 40)
+
+
 def main():
     args = sys.argv[1:]
+    if args[0] == "--odd":
+        for seed in range(int(args[2]), int(args[3])):
+            odd(args[1], seed)
+        return
     if args[0] == "--train":
         return train_small(*args[1:])
     small = args[0] == "--small"
     data, *models = args[small:]
     rnd = random.Random(7)
     if small:
-        sentences = [s for p in dev(data, "tatoeba")[:60] for s in p]
-        inputs = [s.encode() for s in sentences] + FIXED + list(hostile(sentences, rnd, 150))
+        sentences = [s for p in dev(data, "tatoeba")[:50] for s in p]
+        inputs = [s.encode() for s in sentences] + FIXED + list(hostile(sentences, rnd, 60))
     else:
         sentences = [s for n in ("tatoeba", "3am", "ntrex128") for p in dev(data, n) for s in p]
         sentences += [s for i, p in enumerate(train(data)) if i % 11 == 0 and i < 220000 for s in p[1:]]
         inputs = [s.encode() for s in sentences] + FIXED + LONG + list(hostile(sentences, rnd, 20000))
     for model in models:
-        write(model, inputs, 60 if small else 20000)
+        write(model, inputs, 40 if small else 20000)
         print(f"{model}: {len(inputs)} texts, sentencepiece {sentencepiece.__version__}")
 
 
