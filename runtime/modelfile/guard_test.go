@@ -1,0 +1,193 @@
+//go:build linux || darwin
+
+package modelfile
+
+import (
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// faultsShow reports whether this machine raises a fault for a map whose file was cut. QEMU's user mode does not: there
+// the page reads as zero, and what Guard does cannot be seen.
+func faultsShow(t *testing.T) (shown bool) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "probe")
+	if err := os.WriteFile(path, make([]byte, 1<<20), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	data, err := unix.Mmap(int(file.Fd()), 0, 1<<20, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(data)
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() { shown = recover() != nil }()
+	sink = int(data[len(data)-1])
+	return false
+}
+
+var sink int
+
+// bigFile writes a model of some megabytes, so that several goroutines check it.
+func bigFile(t *testing.T) string {
+	r := rand.New(rand.NewPCG(13, 14))
+	path := filepath.Join(t.TempDir(), "model.ei8")
+	if err := write(path, testMeta(), nil, []sample{makeSample(r, "w", I8, N16K4, 2000, 1500)}, false); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A model that is cut while it is in use gives an error, and the process lives.
+func TestFileCutWhileMapped(t *testing.T) {
+	shown := faultsShow(t)
+	if !shown {
+		t.Log("this machine shows no faults on cut maps (an emulator): only the calls are tested, not the error")
+	}
+	path := bigFile(t)
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if f.unmap == nil {
+		t.Fatal("the file was not mapped")
+	}
+	w, _ := f.Lookup("w")
+	read := func() error {
+		for _, q := range w.I8() {
+			sink += int(q)
+		}
+		return nil
+	}
+	if err := Guard(path, read); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 100_000); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"reading weights": Guard(path, read),
+		"checking, alone": Guard(path, func() error { return f.checkTable() }),
+		"checking, split": f.guarded(f.check),
+	} {
+		var e *FormatError
+		switch {
+		case name == "checking, alone":
+			if err != nil { // the header is still there
+				t.Errorf("%s: %v", name, err)
+			}
+		case !shown:
+			t.Logf("%s: %v", name, err)
+		case !errors.As(err, &e) || e.Path != path || !strings.Contains(e.Reason, "changed while in use"):
+			t.Errorf("%s: %v", name, err)
+		case e.Offset < 100_000 || e.Offset >= f.Size():
+			t.Errorf("%s: offset %d", name, e.Offset)
+		}
+	}
+	if debug.SetPanicOnFault(false) {
+		t.Error("Guard left faults as panics")
+	}
+}
+
+// A file that is replaced by renaming, as models are, stays what it was for those who have it open.
+func TestFileReplacedWhileMapped(t *testing.T) {
+	path := bigFile(t)
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := write(path, testMeta(), nil, []sample{makeSample(rand.New(rand.NewPCG(1, 1)), "other", F32, Rows, 1)}, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.guarded(f.check); err != nil {
+		t.Error(err)
+	}
+	if _, ok := f.Lookup("w"); !ok {
+		t.Error("the open model changed")
+	}
+}
+
+// What is not a fault on a model is not Guard's business.
+func TestGuardLetsOtherPanicsThrough(t *testing.T) {
+	var nothing *[1 << 20]int
+	unmapped, err := unix.Mmap(-1, 0, 1<<16, unix.PROT_NONE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(unmapped)
+	for name, f := range map[string]func() error{
+		"panic":         func() error { panic("mine") },
+		"nil pointer":   func() error { sink = nothing[5]; return nil },
+		"far from nil":  func() error { sink = nothing[1<<19]; return nil },
+		"foreign fault": func() error { sink = int(unmapped[0]); return nil },
+		"index":         func() error { sink = []int{1}[len(name())]; return nil },
+	} {
+		if name == "far from nil" && !faultsShow(t) {
+			continue // may be mapped by the emulator
+		}
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: the panic did not come through", name)
+				}
+			}()
+			_ = Guard("model", f)
+		}()
+	}
+	mine := errors.New("mine")
+	if err := Guard("model", func() error { return mine }); err != mine {
+		t.Errorf("error %v", err)
+	}
+	if debug.SetPanicOnFault(false) {
+		t.Error("Guard left faults as panics")
+	}
+}
+
+func name() string { return "a string longer than one" }
+
+// Files that are closed are forgotten, and their addresses with them.
+func TestCloseForgets(t *testing.T) {
+	f, err := Open(bigFile(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := address(f.data)
+	if got, _ := owner(start + 5); got != f {
+		t.Error("an open file is not known")
+	}
+	for range 2 {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if got, _ := owner(start + 5); got != nil {
+		t.Error("a closed file is still known")
+	}
+	if f.Size() == 0 || f.Path() == "" || f.Meta().Name != "test" {
+		t.Error("size, path and metadata must outlive Close")
+	}
+}
+
+// Guard is called once a step by every worker.
+func BenchmarkGuard(b *testing.B) {
+	for b.Loop() {
+		_ = Guard("model", func() error { return nil })
+	}
+}
