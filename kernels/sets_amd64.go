@@ -1,6 +1,25 @@
 package kernels
 
+import "github.com/klauspost/cpuid/v2"
+
 const arch = "amd64"
 
 // variants lists the sets of this architecture above generic, slowest first.
-var variants []variant
+var variants = []variant{
+	{
+		name: "avx2", needs: "AVX2",
+		usable: func() bool { return cpuid.CPU.Supports(cpuid.AVX2) },
+		improve: func(s *Set) {
+			s.GemvS8, s.GemmS8 = gemvAVX2, gemmAVX2
+		},
+	},
+	{
+		name: "avx512vnni", needs: "AVX512 F, BW, DQ, VL and VNNI",
+		usable: func() bool {
+			return cpuid.CPU.Supports(cpuid.AVX2, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512DQ, cpuid.AVX512VL, cpuid.AVX512VNNI)
+		},
+		improve: func(s *Set) {
+			s.GemvS8, s.GemmS8 = gemvVNNI, gemmVNNI
+		},
+	},
+}
