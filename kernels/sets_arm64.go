@@ -1,6 +1,23 @@
 package kernels
 
+import "github.com/klauspost/cpuid/v2"
+
 const arch = "arm64"
 
 // variants lists the sets of this architecture above generic, slowest first.
-var variants []variant
+var variants = []variant{
+	{
+		name: "neon", needs: "Advanced SIMD", // in every Armv8-A that runs Linux or macOS: A53, A72
+		usable: func() bool { return true },
+		improve: func(s *Set) {
+			s.GemvS8, s.GemmS8 = gemvNEON, gemmNEON
+		},
+	},
+	{
+		name: "dotprod", needs: "FEAT_DotProd (SDOT)", // A55, A76
+		usable: func() bool { return cpuid.CPU.Supports(cpuid.ASIMDDP) },
+		improve: func(s *Set) {
+			s.GemvS8, s.GemmS8 = gemvDOT, gemmDOT
+		},
+	},
+}

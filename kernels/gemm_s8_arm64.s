@@ -1,0 +1,338 @@
+#include "textflag.h"
+#include "neon_arm64.h"
+
+// Int8 products on arm64: one tile of rows of x by one block of sixteen weight rows, and one row of x by all blocks.
+// Weights are in N16K4: each 64 bytes, four registers, are sixteen rows by four k.
+// Loads have immediate offsets: with post-increment ones the Neoverse N1 and its like run at half the speed.
+
+// ---- neon, Armv8.0: SMULL on four k, SMLAL on the next four: two products at most 127*127 fit int16. SADALP adds pairs
+// of them into int32: each weight row has two partial sums, added at the end.
+
+// Four weight rows, of four k in wa and the next in wb, by one row of x, broadcast in xa and xb.
+#define PAIRS(wa, wb, xa, xb, t0, t1) \
+	SMULL_8H(t0, wa, xa);  \
+	SMULL2_8H(t1, wa, xa); \
+	SMLAL_8H(t0, wb, xb);  \
+	SMLAL2_8H(t1, wb, xb)
+
+// Eight k of a block: V0-V7 by two rows of x, V10, V11 and V12, V13. Sums V16-V23 and V24-V31; V14, V15, V8, V9 hold
+// products, so that x is broadcast by LD1R rather than from registers.
+#define EIGHT2 \
+	FLDPQ (R4), (F0, F1);                           \
+	VLD1R.P 4(R2), [V10.S4];                        \
+	FLDPQ 64(R4), (F4, F5);                         \
+	VLD1R.P 4(R2), [V11.S4];                        \
+	FLDPQ 32(R4), (F2, F3);                         \
+	VLD1R.P 4(R3), [V12.S4];                        \
+	FLDPQ 96(R4), (F6, F7);                         \
+	VLD1R.P 4(R3), [V13.S4];                        \
+	PAIRS(0, 4, 10, 11, 14, 15);                    \
+	PAIRS(0, 4, 12, 13, 8, 9);                      \
+	SADALP_4S(16, 14);                              \
+	SADALP_4S(17, 15);                              \
+	PAIRS(1, 5, 10, 11, 14, 15);                    \
+	SADALP_4S(24, 8);                               \
+	SADALP_4S(25, 9);                               \
+	PAIRS(1, 5, 12, 13, 8, 9);                      \
+	SADALP_4S(18, 14);                              \
+	SADALP_4S(19, 15);                              \
+	PAIRS(2, 6, 10, 11, 14, 15);                    \
+	SADALP_4S(26, 8);                               \
+	SADALP_4S(27, 9);                               \
+	PAIRS(2, 6, 12, 13, 8, 9);                      \
+	SADALP_4S(20, 14);                              \
+	SADALP_4S(21, 15);                              \
+	PAIRS(3, 7, 10, 11, 14, 15);                    \
+	SADALP_4S(28, 8);                               \
+	SADALP_4S(29, 9);                               \
+	PAIRS(3, 7, 12, 13, 8, 9);                      \
+	SADALP_4S(22, 14);                              \
+	SADALP_4S(23, 15);                              \
+	ADD $128, R4;                                   \
+	SADALP_4S(30, 8);                               \
+	SADALP_4S(31, 9)
+
+// STORE16 adds the partial sums in eight registers and stores sixteen int32 at (p).
+#define STORE16(a, b, c, d, e, f, g, h, p) \
+	VADDP b.S4, a.S4, a.S4; \
+	VADDP d.S4, c.S4, c.S4; \
+	VADDP f.S4, e.S4, e.S4; \
+	VADDP h.S4, g.S4, g.S4; \
+	VST1.P [a.S4], 16(p);   \
+	VST1.P [c.S4], 16(p);   \
+	VST1.P [e.S4], 16(p);   \
+	VST1.P [g.S4], 16(p)
+
+#define ZERO(v) VEOR v.B16, v.B16, v.B16
+
+// func tileS8NEON(acc *int32, accStride int, x *int8, xStride int, w *int8, k int)
+//
+// Two rows of x by one block.
+TEXT ·tileS8NEON(SB), NOSPLIT, $0-48
+	MOVD acc+0(FP), R0
+	MOVD accStride+8(FP), R1
+	MOVD x+16(FP), R2
+	MOVD xStride+24(FP), R3
+	MOVD w+32(FP), R4
+	MOVD k+40(FP), R5
+	ADD  R0, R1, R1 // sums of the second row
+	ADD  R2, R3, R3 // x of the second row
+	ZERO(V16)
+	ZERO(V17)
+	ZERO(V18)
+	ZERO(V19)
+	ZERO(V20)
+	ZERO(V21)
+	ZERO(V22)
+	ZERO(V23)
+	ZERO(V24)
+	ZERO(V25)
+	ZERO(V26)
+	ZERO(V27)
+	ZERO(V28)
+	ZERO(V29)
+	ZERO(V30)
+	ZERO(V31)
+loop: // sixteen k
+	EIGHT2
+	EIGHT2
+	SUBS $16, R5
+	BGT  loop
+	STORE16(V16, V17, V18, V19, V20, V21, V22, V23, R0)
+	STORE16(V24, V25, V26, V27, V28, V29, V30, V31, R1)
+	RET
+
+// Eight k of a block at off: V0-V7 by one row of x, xa and xb. Sums V16-V23, products V24-V31.
+#define EIGHT1(off, xa, xb) \
+	FLDPQ (off)(R4), (F0, F1);           \
+	FLDPQ (off+64)(R4), (F4, F5);        \
+	FLDPQ (off+32)(R4), (F2, F3);        \
+	FLDPQ (off+96)(R4), (F6, F7);        \
+	PAIRS(0, 4, xa, xb, 24, 25);         \
+	PAIRS(1, 5, xa, xb, 26, 27);         \
+	SADALP_4S(16, 24);                   \
+	SADALP_4S(17, 25);                   \
+	PAIRS(2, 6, xa, xb, 28, 29);         \
+	SADALP_4S(18, 26);                   \
+	SADALP_4S(19, 27);                   \
+	PAIRS(3, 7, xa, xb, 30, 31);         \
+	SADALP_4S(20, 28);                   \
+	SADALP_4S(21, 29);                   \
+	SADALP_4S(22, 30);                   \
+	SADALP_4S(23, 31)
+
+// func gemvS8NEON(acc *int32, x *int8, w *int8, n int, k int)
+//
+// One row of x by all blocks, one after another: the weights are one sequential stream, fetched 512 bytes ahead.
+TEXT ·gemvS8NEON(SB), NOSPLIT, $0-40
+	MOVD acc+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD w+16(FP), R4
+	MOVD n+24(FP), R6
+	MOVD k+32(FP), R7
+block:
+	MOVD R1, R2
+	MOVD R7, R5
+	ZERO(V16)
+	ZERO(V17)
+	ZERO(V18)
+	ZERO(V19)
+	ZERO(V20)
+	ZERO(V21)
+	ZERO(V22)
+	ZERO(V23)
+loop: // sixteen k
+	FMOVQ (R2), F8
+	PRFM  512(R4), PLDL1STRM
+	VDUP  V8.S[0], V10.S4
+	VDUP  V8.S[1], V11.S4
+	PRFM  576(R4), PLDL1STRM
+	VDUP  V8.S[2], V12.S4
+	VDUP  V8.S[3], V13.S4
+	EIGHT1(0, 10, 11)
+	PRFM  640(R4), PLDL1STRM
+	PRFM  704(R4), PLDL1STRM
+	EIGHT1(128, 12, 13)
+	ADD   $16, R2
+	ADD   $256, R4
+	SUBS  $16, R5
+	BGT   loop
+	STORE16(V16, V17, V18, V19, V20, V21, V22, V23, R0)
+	SUBS  $16, R6
+	BGT   block
+	RET
+
+// ---- dotprod: SDOT of four registers with four k of x by element.
+
+// Four k of a block, in wa-wd, by four rows of x, V8-V11, element i. Sums V16-V31, row by row.
+#define FOUR4(i, wa, wb, wc, wd) \
+	SDOT_4S(16, wa, 8, i);              \
+	SDOT_4S(20, wa, 9, i);              \
+	SDOT_4S(24, wa, 10, i);             \
+	SDOT_4S(28, wa, 11, i);             \
+	SDOT_4S(17, wb, 8, i);              \
+	SDOT_4S(21, wb, 9, i);              \
+	SDOT_4S(25, wb, 10, i);             \
+	SDOT_4S(29, wb, 11, i);             \
+	SDOT_4S(18, wc, 8, i);              \
+	SDOT_4S(22, wc, 9, i);              \
+	SDOT_4S(26, wc, 10, i);             \
+	SDOT_4S(30, wc, 11, i);             \
+	SDOT_4S(19, wd, 8, i);              \
+	SDOT_4S(23, wd, 9, i);              \
+	SDOT_4S(27, wd, 10, i);             \
+	SDOT_4S(31, wd, 11, i)
+
+// func tileS8DOT(acc *int32, accStride int, x *int8, xStride int, w *int8, k int, rows int)
+//
+// Up to four rows of x by one block. Rows that are not there repeat the last one.
+TEXT ·tileS8DOT(SB), NOSPLIT, $0-56
+	MOVD acc+0(FP), R0
+	MOVD accStride+8(FP), R1
+	MOVD x+16(FP), R8
+	MOVD xStride+24(FP), R3
+	MOVD w+32(FP), R4
+	MOVD k+40(FP), R5
+	MOVD rows+48(FP), R6
+
+	// R8-R11: x of each row. R0, R12-R14: where its sums go.
+	MOVD R8, R9
+	MOVD R0, R12
+	CMP  $2, R6
+	BLT  row2
+	ADD  R3, R9
+	ADD  R1, R12
+row2:
+	MOVD R9, R10
+	MOVD R12, R13
+	CMP  $3, R6
+	BLT  row3
+	ADD  R3, R10
+	ADD  R1, R13
+row3:
+	MOVD R10, R11
+	MOVD R13, R14
+	CMP  $4, R6
+	BLT  zero
+	ADD  R3, R11
+	ADD  R1, R14
+zero:
+	ZERO(V16)
+	ZERO(V17)
+	ZERO(V18)
+	ZERO(V19)
+	ZERO(V20)
+	ZERO(V21)
+	ZERO(V22)
+	ZERO(V23)
+	ZERO(V24)
+	ZERO(V25)
+	ZERO(V26)
+	ZERO(V27)
+	ZERO(V28)
+	ZERO(V29)
+	ZERO(V30)
+	ZERO(V31)
+loop: // sixteen k
+	FMOVQ (R8), F8
+	FMOVQ (R9), F9
+	FMOVQ (R10), F10
+	FMOVQ (R11), F11
+	FLDPQ 0(R4), (F0, F1)
+	FLDPQ 32(R4), (F2, F3)
+	FOUR4(0, 0, 1, 2, 3)
+	FLDPQ 64(R4), (F4, F5)
+	FLDPQ 96(R4), (F6, F7)
+	FOUR4(1, 4, 5, 6, 7)
+	FLDPQ 128(R4), (F0, F1)
+	FLDPQ 160(R4), (F2, F3)
+	FOUR4(2, 0, 1, 2, 3)
+	FLDPQ 192(R4), (F4, F5)
+	FLDPQ 224(R4), (F6, F7)
+	FOUR4(3, 4, 5, 6, 7)
+	ADD   $16, R8
+	ADD   $16, R9
+	ADD   $16, R10
+	ADD   $16, R11
+	ADD   $256, R4
+	SUBS  $16, R5
+	BGT   loop
+	VST1  [V16.S4, V17.S4, V18.S4, V19.S4], (R0)
+	VST1  [V20.S4, V21.S4, V22.S4, V23.S4], (R12)
+	VST1  [V24.S4, V25.S4, V26.S4, V27.S4], (R13)
+	VST1  [V28.S4, V29.S4, V30.S4, V31.S4], (R14)
+	RET
+
+// Four k of a block, in wa-wd, by one row of x, V8, element i, into four sums of their own.
+#define FOUR1(i, wa, wb, wc, wd, a, b, c, d) \
+	SDOT_4S(a, wa, 8, i);               \
+	SDOT_4S(b, wb, 8, i);               \
+	SDOT_4S(c, wc, 8, i);               \
+	SDOT_4S(d, wd, 8, i)
+
+// func gemvS8DOT(acc *int32, x *int8, w *int8, n int, k int)
+//
+// One row of x by all blocks, one after another. V16-V31: sums of each k/4 % 4 apart, to hide the latency.
+TEXT ·gemvS8DOT(SB), NOSPLIT, $0-40
+	MOVD acc+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD w+16(FP), R4
+	MOVD n+24(FP), R6
+	MOVD k+32(FP), R7
+block:
+	MOVD R1, R2
+	MOVD R7, R5
+	ZERO(V16)
+	ZERO(V17)
+	ZERO(V18)
+	ZERO(V19)
+	ZERO(V20)
+	ZERO(V21)
+	ZERO(V22)
+	ZERO(V23)
+	ZERO(V24)
+	ZERO(V25)
+	ZERO(V26)
+	ZERO(V27)
+	ZERO(V28)
+	ZERO(V29)
+	ZERO(V30)
+	ZERO(V31)
+loop: // sixteen k
+	FMOVQ (R2), F8
+	PRFM  1024(R4), PLDL1STRM
+	FLDPQ 0(R4), (F0, F1)
+	FLDPQ 32(R4), (F2, F3)
+	FOUR1(0, 0, 1, 2, 3, 16, 17, 18, 19)
+	PRFM  1088(R4), PLDL1STRM
+	FLDPQ 64(R4), (F4, F5)
+	FLDPQ 96(R4), (F6, F7)
+	FOUR1(1, 4, 5, 6, 7, 20, 21, 22, 23)
+	PRFM  1152(R4), PLDL1STRM
+	FLDPQ 128(R4), (F0, F1)
+	FLDPQ 160(R4), (F2, F3)
+	FOUR1(2, 0, 1, 2, 3, 24, 25, 26, 27)
+	PRFM  1216(R4), PLDL1STRM
+	FLDPQ 192(R4), (F4, F5)
+	FLDPQ 224(R4), (F6, F7)
+	FOUR1(3, 4, 5, 6, 7, 28, 29, 30, 31)
+	ADD   $16, R2
+	ADD   $256, R4
+	SUBS  $16, R5
+	BGT   loop
+	VADD  V20.S4, V16.S4, V16.S4
+	VADD  V21.S4, V17.S4, V17.S4
+	VADD  V22.S4, V18.S4, V18.S4
+	VADD  V23.S4, V19.S4, V19.S4
+	VADD  V28.S4, V24.S4, V24.S4
+	VADD  V29.S4, V25.S4, V25.S4
+	VADD  V30.S4, V26.S4, V26.S4
+	VADD  V31.S4, V27.S4, V27.S4
+	VADD  V24.S4, V16.S4, V16.S4
+	VADD  V25.S4, V17.S4, V17.S4
+	VADD  V26.S4, V18.S4, V18.S4
+	VADD  V27.S4, V19.S4, V19.S4
+	VST1.P [V16.S4, V17.S4, V18.S4, V19.S4], 64(R0)
+	SUBS  $16, R6
+	BGT   block
+	RET
