@@ -68,16 +68,16 @@ func (m *Model) bind() error {
 	}
 	for _, t := range []struct {
 		what    string
-		section modelfile.SectionKind
+		section modelfile.Kind
 		vocab   int
 		to      **text.Tokenizer
 	}{
-		{"source tokenizer", modelfile.SectionTokenizer, cfg.SourceVocab, &m.source},
+		{"source tokenizer", modelfile.SectionTokenizerSource, cfg.SourceVocab, &m.source},
 		{"target tokenizer", modelfile.SectionTokenizerTarget, cfg.TargetVocab, &m.target},
 	} {
 		image := m.file.Section(t.section)
 		if image == nil && t.section == modelfile.SectionTokenizerTarget {
-			image = m.file.Section(modelfile.SectionTokenizer) // one for both languages
+			image = m.file.Section(modelfile.SectionTokenizerSource) // one for both languages
 		}
 		if image == nil {
 			return &ModelError{path, t.what, "is missing"}

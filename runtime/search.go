@@ -73,7 +73,7 @@ func (t *slot) begin(start int32) {
 
 // searchScratch holds the candidates of one step of one sentence.
 type searchScratch struct {
-	index      []int
+	index      []int32
 	value      []float32
 	candidates []candidate
 	best       []candidate
@@ -87,7 +87,7 @@ type candidate struct {
 
 func (c *searchScratch) allocate(a *arena, part string, o Options) {
 	n := 2 * o.Beam
-	c.index = take[int](a, part, n)
+	c.index = take[int32](a, part, n)
 	c.value = take[float32](a, part, n)
 	c.candidates = take[candidate](a, part, o.Beam, n)[:0]
 	c.best = take[candidate](a, part, n)[:0]
@@ -192,7 +192,7 @@ func (s *Session) bestCandidates(t *slot, logits []float32) []candidate {
 		row := logits[b*s.vocab:][:s.m.cfg.TargetVocab]
 		norm := s.set.LogSumExp(row)
 		for i := range s.set.TopK(c.index, c.value, row) {
-			c.candidates = append(c.candidates, candidate{b, int32(c.index[i]), c.value[i] - norm + t.now.score[b]})
+			c.candidates = append(c.candidates, candidate{b, c.index[i], c.value[i] - norm + t.now.score[b]})
 		}
 	}
 	// Selection of a few from a few: at most 2*Beam out of 2*Beam*Beam, each list already sorted.

@@ -278,7 +278,7 @@ func (s *Session) normRows(dst, x []float32, rows int, n *norm) {
 // linear computes dst = act(x Wᵀ + b) + residual over rows of x. x [rows, K16] is quantized a row at a time; dst and
 // residual have ld columns; residual may be dst. The work is split over threads by output columns.
 func (s *Session) linear(dst []float32, ld int, x []float32, rows int, w *linear, act kernels.Activation, residual []float32) error {
-	k := kernels.Pad16(w.K)
+	k := w.K
 	for i := range rows {
 		scale, ok := s.set.QuantizeRow(s.q8[i*k:][:k], x[i*k:][:k])
 		if !ok {
@@ -287,7 +287,7 @@ func (s *Session) linear(dst []float32, ld int, x []float32, rows int, w *linear
 		s.q8Scale[i] = scale
 	}
 	s.job = linearJob{dst, ld, rows, w, act, residual}
-	blocks := kernels.Pad16(w.N) / 16
+	blocks := w.N / 16
 	s.pool.run(s.threadsFor(rows*w.N*w.K), min(blocks, s.opt.Threads*4), s.linearPart)
 	return nil
 }
@@ -304,7 +304,7 @@ type linearJob struct {
 // multiplyPart computes part's share of the output columns of s.job, in whole blocks of 16.
 func (s *Session) multiplyPart(worker, part int) {
 	j := &s.job
-	blocks := kernels.Pad16(j.w.N) / 16
+	blocks := j.w.N / 16
 	parts := min(blocks, s.opt.Threads*4)
 	n0, n1 := blocks*part/parts*16, blocks*(part+1)/parts*16
 	s.set.Linear(j.dst, j.ld, s.q8, s.q8Scale, j.rows, &j.w.Weights, n0, n1, j.act, j.residual, s.workers[worker].tile)

@@ -24,6 +24,9 @@ type Translator struct {
 	glue    string // between the sentences of one paragraph
 }
 
+// kindTokens is the Kind of a tokenizer that takes and gives tokens separated by spaces.
+const kindTokens = "tokens"
+
 // Translation is the result for one line.
 type Translation struct {
 	Text         string
@@ -57,7 +60,7 @@ func (m *Model) NewTranslator(o Options) (*Translator, error) {
 	case "zh", "ja", "th", "lo", "km", "my":
 		t.glue = ""
 	}
-	if m.target.Kind() == text.KindTokens {
+	if m.target.Kind() == kindTokens {
 		t.glue = " "
 	}
 	return t, nil
@@ -125,7 +128,7 @@ func (t *Translator) plan(line int, s string, out *Translation) error {
 			before += "\n"
 		}
 		t.spans = t.spans[:0]
-		if t.m.source.Kind() == text.KindTokens {
+		if t.m.source.Kind() == kindTokens {
 			t.spans = append(t.spans, text.Span{Start: 0, End: len(paragraph)})
 		} else {
 			t.spans = text.Sentences(t.spans, paragraph)

@@ -135,7 +135,7 @@ func (b *binder) floats(name string, required bool, shape ...int) []float32 {
 
 func (b *binder) linear(name string, rows, cols int) linear {
 	l := linear{name: name}
-	l.N, l.K = rows, cols
+	l.N, l.K = kernels.Pad16(rows), kernels.Pad16(cols)
 	t := b.tensor(name, true, modelfile.I8, modelfile.N16K4, rows, cols)
 	if t == nil {
 		return l
