@@ -53,7 +53,7 @@ var armParts = map[int]string{
 // Detect describes the machine that the program runs on.
 func Detect() Board {
 	b := DetectIn("/")
-	b.Machine = machine()
+	b.Machine = Machine()
 	return b
 }
 

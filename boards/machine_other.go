@@ -2,4 +2,5 @@
 
 package boards
 
-func machine() string { return "" }
+// Machine is the architecture of the kernel, not known here.
+func Machine() string { return "" }

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	goruntime "runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The tests run the program as its users do, as a process: this test binary starts itself again, with reexec set, and is
+// the program then. So they need no go tool, and work under emulation.
+const reexec = "EDGE_INFER_TEST_REEXEC"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(reexec) != "" {
+		os.Exit(run(os.Args[1:]))
+	}
+	code := m.Run()
+	if dir := modelFolder(); dir != "" {
+		os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
+// command prepares a run of the program. env adds to a clean environment.
+func command(t testing.TB, env []string, args ...string) *exec.Cmd {
+	t.Helper()
+	self := append(emulator(t), args...)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, self[0], self[1:]...)
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "GOMEMLIMIT=") && !strings.HasPrefix(e, "GOCOVERDIR=") && !strings.HasPrefix(e, kernelsVariable+"=") {
+			cmd.Env = append(cmd.Env, e)
+		}
+	}
+	cmd.Env = append(append(cmd.Env, reexec+"=1"), env...)
+	return cmd
+}
+
+// emulator is the command line that starts this binary: its path, and before it what can run it. Under go test -exec qemu
+// the kernel cannot start a foreign binary by itself; EDGE_INFER_TEST_EXEC says how, or QEMU is looked for by its usual names.
+var startSelf = sync.OnceValues(func() ([]string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	if wrapper := strings.Fields(os.Getenv("EDGE_INFER_TEST_EXEC")); len(wrapper) > 0 {
+		return append(wrapper, self), nil
+	}
+	probe := exec.Command(self, "version")
+	probe.Env = append(os.Environ(), reexec+"=1")
+	if err = probe.Run(); err == nil || !errors.Is(err, syscall.ENOEXEC) {
+		return []string{self}, nil
+	}
+	name := map[string]string{"arm64": "qemu-aarch64", "arm": "qemu-arm"}[goruntime.GOARCH]
+	for _, candidate := range []string{name + "-static", name} {
+		if path, e := exec.LookPath(candidate); name != "" && e == nil {
+			return []string{path, self}, nil
+		}
+	}
+	return nil, err
+})
+
+func emulator(t testing.TB) []string {
+	t.Helper()
+	start, err := startSelf()
+	if err != nil {
+		t.Skipf("cannot start this binary again: %v; set EDGE_INFER_TEST_EXEC to what runs it", err)
+	}
+	return append([]string{}, start...)
+}
+
+// result is how a run ended.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+// runProgram runs the program to its end with the given standard input.
+func runProgram(t testing.TB, stdin string, args ...string) result {
+	t.Helper()
+	return finish(t, command(t, nil, args...), strings.NewReader(stdin))
+}
+
+func finish(t testing.TB, cmd *exec.Cmd, stdin io.Reader) result {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// expect ends the test unless the exit code is right and standard error names each of the words.
+func (r result) expect(t testing.TB, code int, words ...string) {
+	t.Helper()
+	wrong := []string{}
+	if r.code != code {
+		wrong = append(wrong, fmt.Sprintf("exit code %d, want %d", r.code, code))
+	}
+	for _, w := range words {
+		if !strings.Contains(r.stderr, w) {
+			wrong = append(wrong, fmt.Sprintf("standard error does not say %q", w))
+		}
+	}
+	if strings.Contains(r.stderr, "goroutine ") {
+		wrong = append(wrong, "it crashed")
+	}
+	if len(wrong) > 0 {
+		t.Fatalf("%s\nstandard output: %.600s\nstandard error: %.2000s", strings.Join(wrong, "\n"), r.stdout, r.stderr)
+	}
+}
+
+// trained is the folder of a real checkpoint: names in Arabic letters to Latin ones, letter by letter.
+const trained = "../../convert/testdata/aren-transliteration"
+
+// The first three lines are CTranslate2's own test of that model.
+const (
+	names      = "آ ت ز م و ن\nآ ت ش ي س و ن\nآ ز ا\n"
+	namesLatin = "a t z m o n\na c h i s o n\na z z a\n"
+)
+
+var (
+	modelMutex sync.Mutex
+	modelDir   string
+)
+
+func modelFolder() string {
+	modelMutex.Lock()
+	defer modelMutex.Unlock()
+	return modelDir
+}
+
+// testModel is the trained checkpoint, converted by the program once for all tests.
+func testModel(t testing.TB) string {
+	t.Helper()
+	modelMutex.Lock()
+	defer modelMutex.Unlock()
+	path := filepath.Join(modelDir, "aren.ei8")
+	if modelDir != "" {
+		if _, err := os.Stat(path); err != nil {
+			t.Fatal("the model could not be converted, see the first test that needs it")
+		}
+		return path
+	}
+	dir, err := os.MkdirTemp("", "edge-infer-cmd-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	modelDir = dir
+	path = filepath.Join(dir, "aren.ei8")
+	runProgram(t, "", "convert", trained, "-o", path, "--from", "ar", "--to", "en", "--licence", "MIT",
+		"--source", "CTranslate2's tests").expect(t, exitOK)
+	return path
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	edge "github.com/edge-infer/edge-infer/runtime"
+	"github.com/edge-infer/edge-infer/runtime/modelfile"
+)
+
+func newInspectCommand() *cobra.Command {
+	asJSON := false
+	cmd := &cobra.Command{
+		Use:   "inspect [FILE]",
+		Short: "What is in a model file, and what running it takes",
+		Long: `Checks every byte of a model file and shows what it holds: the family of the
+network and its config, languages, tokenizers, licence and those who must be named
+with it, where it came from, its tensors, and the memory plan: what translating
+with it takes. Without FILE it shows the model inside this program.`,
+		Example: `  edge-infer inspect
+  edge-infer inspect zh-en.ei8
+  edge-infer inspect --json zh-en.ei8 | jq .plan`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return &usageError{fmt.Sprintf("inspect takes one file, but was given %d", len(args)), ""}
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			name := ""
+			if len(args) == 1 {
+				name = args[0]
+			}
+			r, err := newInspection(name)
+			if err != nil {
+				return err
+			}
+			text := r.table()
+			if asJSON {
+				if text, err = r.json(); err != nil {
+					return err
+				}
+			}
+			return printResult(text)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return cmd
+}
+
+// inspection is what the command prints. Sizes are in bytes.
+type inspection struct {
+	File       string           `json:"file"`
+	Size       int64            `json:"size"`
+	Meta       *modelfile.Meta  `json:"meta"`
+	Parameters int64            `json:"parameters"`
+	Sections   []sectionFacts   `json:"sections"`
+	Tokenizers []tokenizerFacts `json:"tokenizers,omitempty"`
+	Tensors    []tensorFacts    `json:"tensors"`
+	Plan       *planFacts       `json:"plan,omitempty"` // for a model that this version can run
+}
+
+type sectionFacts struct {
+	Kind   string `json:"kind"`
+	Offset int64  `json:"offset"`
+	Size   int64  `json:"size"`
+}
+
+type tokenizerFacts struct {
+	Of    string `json:"of"`
+	Kind  string `json:"kind"`
+	Size  int    `json:"size"`
+	Bytes int    `json:"bytes"`
+}
+
+type tensorFacts struct {
+	Name   string `json:"name"`
+	Type   string `json:"type"`
+	Layout string `json:"layout"`
+	Shape  []int  `json:"shape"`
+	Bytes  int64  `json:"bytes"` // as they lie in the file, with padding, scales and sums
+}
+
+type planFacts struct {
+	Parts     []edge.Part `json:"parts"`
+	Anonymous int64       `json:"anonymous"`
+	Mapped    int64       `json:"mapped"`
+}
+
+func newInspection(name string) (*inspection, error) {
+	file, err := openFile(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	r := &inspection{File: file.Path(), Size: file.Size()}
+	err = modelfile.Guard(file.Path(), func() error {
+		r.Meta = file.Meta()
+		for _, s := range file.Sections() {
+			r.Sections = append(r.Sections, sectionFacts{s.Kind.String(), s.Offset, s.Size})
+		}
+		for _, t := range file.Tensors() {
+			r.Tensors = append(r.Tensors, tensorFacts{
+				strings.Clone(t.Name), t.DType.String(), t.Layout.String(), t.Shape,
+				int64(len(t.Data)) + 4*int64(len(t.Scale)+len(t.Sum)),
+			})
+			r.Parameters += int64(t.Rows()) * int64(t.Cols())
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := r.addPlan(name, file); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// addPlan opens the model as the runtime does. A family without a runtime has no Plan, and its facts stand without one.
+func (r *inspection) addPlan(name string, file *modelfile.File) error {
+	m, err := openModel(name)
+	var family *edge.FamilyError
+	if errors.As(err, &family) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	plan, err := m.Plan(edge.Options{})
+	if err != nil {
+		return err
+	}
+	r.Plan = &planFacts{plan.Parts, plan.Anonymous, plan.Mapped}
+	source, target := file.Section(modelfile.SectionTokenizerSource), file.Section(modelfile.SectionTokenizerTarget)
+	of := "source"
+	if target == nil {
+		of = "both languages"
+	}
+	r.Tokenizers = append(r.Tokenizers, tokenizerFacts{of, m.Source().Kind(), m.Source().Size(), len(source)})
+	if target != nil {
+		r.Tokenizers = append(r.Tokenizers, tokenizerFacts{"target", m.Target().Kind(), m.Target().Size(), len(target)})
+	}
+	return nil
+}
+
+func (r *inspection) json() ([]byte, error) {
+	text, err := json.MarshalIndent(r, "", "  ")
+	return append(text, '\n'), err
+}
+
+func (r *inspection) table() []byte {
+	var b bytes.Buffer
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	field := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "%s\t%s\n", name, strings.ReplaceAll(value, "\n", "\n\t"))
+		}
+	}
+	field("file", r.File)
+	field("name", r.Meta.Name)
+	field("description", r.Meta.Description)
+	field("family", r.Meta.Family)
+	if l := r.Meta.Languages; l.From+l.To != "" {
+		field("languages", l.From+" to "+l.To)
+	}
+	field("licence", r.Meta.Licence)
+	for _, a := range r.Meta.Attributions {
+		field("attribution", a)
+	}
+	field("source", r.Meta.Source)
+	field("written by", r.Meta.Tool)
+	field("size", fmt.Sprintf("%s, %d tensors, %s parameters", megabytes(r.Size), len(r.Tensors), millions(r.Parameters)))
+	for _, t := range r.Tokenizers {
+		field("tokenizer", fmt.Sprintf("of %s: %s, %d tokens, %s", t.Of, t.Kind, t.Size, megabytes(int64(t.Bytes))))
+	}
+	w.Flush()
+
+	if len(r.Meta.Config) > 0 {
+		b.WriteString("\nconfig ")
+		if json.Indent(&b, r.Meta.Config, "", "  ") != nil {
+			b.Write(r.Meta.Config)
+		}
+		b.WriteByte('\n')
+	}
+	b.WriteString("\nsections\n")
+	for _, s := range r.Sections {
+		fmt.Fprintf(w, "  %s\tat %d\t%d bytes\n", s.Kind, s.Offset, s.Size)
+	}
+	w.Flush()
+	b.WriteString("\ntensors\n")
+	for _, t := range r.Tensors {
+		shape := strings.Trim(strings.ReplaceAll(fmt.Sprint(t.Shape), " ", " x "), "[]")
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%d bytes\n", t.Name, t.Type, t.Layout, shape, t.Bytes)
+	}
+	w.Flush()
+	if r.Plan != nil {
+		b.WriteString("\nmemory to translate one line at a time with the best word each step\n")
+		for _, p := range r.Plan.Parts {
+			fmt.Fprintf(w, "  %s\t%s\n", p.Name, megabytes(p.Bytes))
+		}
+		fmt.Fprintf(w, "  total of its own\t%s\n", megabytes(r.Plan.Anonymous))
+		fmt.Fprintf(w, "  the model, shared\t%s\n", megabytes(r.Plan.Mapped))
+		w.Flush()
+	}
+	return b.Bytes()
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%.2f MB", float64(n)/(1<<20)) }
+
+func millions(n int64) string { return fmt.Sprintf("%.2f million", float64(n)/1e6) }

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+)
+
+// collect takes all lines, n at a time.
+func collect(t *testing.T, q *lineQueue, n int) (lines []line, err error) {
+	t.Helper()
+	for {
+		some, err := q.take(context.Background(), n)
+		if err != nil {
+			return lines, err
+		}
+		if len(some) == 0 || len(some) > n {
+			t.Fatalf("took %d lines, asked for up to %d", len(some), n)
+		}
+		lines = append(lines, some...)
+	}
+}
+
+func TestReadLines(t *testing.T) {
+	long := strings.Repeat("x", maxLine)
+	for _, c := range []struct {
+		name, input string
+		want        []string // "!" for a line that is refused
+	}{
+		{"nothing", "", nil},
+		{"one newline", "\n", []string{""}},
+		{"no newline at the end", "a\nb", []string{"a", "b"}},
+		{"empty lines", "\n\na\n\n", []string{"", "", "a", ""}},
+		{"Windows", "\uFEFFa\r\nb\r\n", []string{"a", "b"}},
+		{"a mark that is not at the start", "a\n\uFEFFb\n", []string{"a", "\uFEFFb"}},
+		{"a carriage return inside", "a\rb\n", []string{"a\rb"}},
+		{"NUL", "a\x00b\n", []string{"a\x00b"}},
+		{"not UTF-8", "a\xff\n", []string{"a\xff"}},
+		{"longest", long + "\nb\n", []string{long, "b"}},
+		{"too long", long + "x\nb\n", []string{"!", "b"}},
+		{"much too long, no end", "a\n" + long + long + long, []string{"a", "!"}},
+	} {
+		for name, r := range map[string]io.Reader{
+			"at once": strings.NewReader(c.input), "by halves": iotest.HalfReader(strings.NewReader(c.input)),
+			"end with data": iotest.DataErrReader(strings.NewReader(c.input)),
+		} {
+			lines, err := collect(t, readLines(r), 3)
+			if err != io.EOF || len(lines) != len(c.want) {
+				t.Errorf("%s, %s: %d lines and %v, want %d", c.name, name, len(lines), err, len(c.want))
+				continue
+			}
+			for i, l := range lines {
+				if where := fmt.Sprintf("line %d", i+1); l.where != where {
+					t.Errorf("%s: %q is called %q", c.name, where, l.where)
+				}
+				if refused := c.want[i] == "!"; refused != (l.err != nil) || !refused && l.text != c.want[i] {
+					t.Errorf("%s, %s: line %d is %.20q %v, want %.20q", c.name, name, i+1, l.text, l.err, c.want[i])
+				}
+			}
+		}
+	}
+}
+
+func TestReadError(t *testing.T) {
+	broken := errors.New("the card was pulled out")
+	lines, err := collect(t, readLines(io.MultiReader(strings.NewReader("a\nb\n"), iotest.ErrReader(broken))), 8)
+	if len(lines) != 2 || err != broken {
+		t.Errorf("%d lines and %v", len(lines), err)
+	}
+}
+
+// Reading pauses when enough lines wait: a large file does not end up in memory.
+func TestReadAheadIsBounded(t *testing.T) {
+	q := readLines(strings.NewReader(strings.Repeat("0123456789abcde\n", 1<<20)))
+	for q.waiting() {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(50 * time.Millisecond)
+	q.mu.Lock()
+	held := q.bytes
+	q.mu.Unlock()
+	if held > 4*readAhead {
+		t.Errorf("%d bytes wait, the limit is %d and one read", held, readAhead)
+	}
+	lines, err := collect(t, q, 1000)
+	if len(lines) != 1<<20 || err != io.EOF {
+		t.Errorf("%d lines and %v", len(lines), err)
+	}
+}
+
+// take returns what is there and does not wait for the rest of the batch.
+func TestTakeDoesNotWait(t *testing.T) {
+	r, w := io.Pipe()
+	q := readLines(r)
+	for i := range 3 {
+		if _, err := fmt.Fprintf(w, "%d a\n%d b\n%d c", i, i, i); err != nil {
+			t.Fatal(err)
+		}
+		lines, err := q.take(context.Background(), 8)
+		if err != nil || len(lines) != 2 {
+			t.Fatalf("took %v, %v", lines, err)
+		}
+		fmt.Fprintln(w)
+		if lines, err = q.take(context.Background(), 8); err != nil || len(lines) != 1 || lines[0].text != fmt.Sprintf("%d c", i) {
+			t.Fatalf("took %v, %v", lines, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := q.take(ctx, 1); err != context.Canceled {
+		t.Errorf("after the interrupt: %v", err)
+	}
+	w.Close()
+}
