@@ -8,49 +8,38 @@
 // ---- neon, Armv8.0: SMULL on four k, SMLAL on the next four: two products at most 127*127 fit int16. SADALP adds pairs
 // of them into int32: each weight row has two partial sums, added at the end.
 
-// Four weight rows, of four k in wa and the next in wb, by one row of x, broadcast in xa and xb.
-#define PAIRS(wa, wb, xa, xb, t0, t1) \
+// Four weight rows, of four k in wa and the next in wb, by two rows of x, broadcast in xa, xb and ya, yb; products in t0-t3.
+// Four instructions lie between a result and its use, for cores that issue in order.
+#define QUAD(wa, wb, xa, xb, ya, yb, t0, t1, t2, t3, a, b, c, d) \
 	SMULL_8H(t0, wa, xa);  \
 	SMULL2_8H(t1, wa, xa); \
+	SMULL_8H(t2, wa, ya);  \
+	SMULL2_8H(t3, wa, ya); \
 	SMLAL_8H(t0, wb, xb);  \
-	SMLAL2_8H(t1, wb, xb)
+	SMLAL2_8H(t1, wb, xb); \
+	SMLAL_8H(t2, wb, yb);  \
+	SMLAL2_8H(t3, wb, yb); \
+	SADALP_4S(a, t0);      \
+	SADALP_4S(b, t1);      \
+	SADALP_4S(c, t2);      \
+	SADALP_4S(d, t3)
 
-// Eight k of a block: V0-V7 by two rows of x, V10, V11 and V12, V13. Sums V16-V23 and V24-V31; V14, V15, V8, V9 hold
-// products, so that x is broadcast by LD1R rather than from registers.
+// Eight k of a block: V0-V7 by two rows of x, V10, V11 and V12, V13, broadcast as they are loaded. Sums V16-V23 and
+// V24-V31, products V8, V9, V14, V15.
 #define EIGHT2 \
-	FLDPQ (R4), (F0, F1);                           \
-	VLD1R.P 4(R2), [V10.S4];                        \
-	FLDPQ 64(R4), (F4, F5);                         \
-	VLD1R.P 4(R2), [V11.S4];                        \
-	FLDPQ 32(R4), (F2, F3);                         \
-	VLD1R.P 4(R3), [V12.S4];                        \
-	FLDPQ 96(R4), (F6, F7);                         \
-	VLD1R.P 4(R3), [V13.S4];                        \
-	PAIRS(0, 4, 10, 11, 14, 15);                    \
-	PAIRS(0, 4, 12, 13, 8, 9);                      \
-	SADALP_4S(16, 14);                              \
-	SADALP_4S(17, 15);                              \
-	PAIRS(1, 5, 10, 11, 14, 15);                    \
-	SADALP_4S(24, 8);                               \
-	SADALP_4S(25, 9);                               \
-	PAIRS(1, 5, 12, 13, 8, 9);                      \
-	SADALP_4S(18, 14);                              \
-	SADALP_4S(19, 15);                              \
-	PAIRS(2, 6, 10, 11, 14, 15);                    \
-	SADALP_4S(26, 8);                               \
-	SADALP_4S(27, 9);                               \
-	PAIRS(2, 6, 12, 13, 8, 9);                      \
-	SADALP_4S(20, 14);                              \
-	SADALP_4S(21, 15);                              \
-	PAIRS(3, 7, 10, 11, 14, 15);                    \
-	SADALP_4S(28, 8);                               \
-	SADALP_4S(29, 9);                               \
-	PAIRS(3, 7, 12, 13, 8, 9);                      \
-	SADALP_4S(22, 14);                              \
-	SADALP_4S(23, 15);                              \
-	ADD $128, R4;                                   \
-	SADALP_4S(30, 8);                               \
-	SADALP_4S(31, 9)
+	FLDPQ   (R4), (F0, F1);                                    \
+	VLD1R.P 4(R2), [V10.S4];                                   \
+	FLDPQ   64(R4), (F4, F5);                                  \
+	VLD1R.P 4(R3), [V12.S4];                                   \
+	FLDPQ   32(R4), (F2, F3);                                  \
+	VLD1R.P 4(R2), [V11.S4];                                   \
+	FLDPQ   96(R4), (F6, F7);                                  \
+	VLD1R.P 4(R3), [V13.S4];                                   \
+	ADD     $128, R4;                                          \
+	QUAD(0, 4, 10, 11, 12, 13, 8, 9, 14, 15, 16, 17, 24, 25);  \
+	QUAD(1, 5, 10, 11, 12, 13, 8, 9, 14, 15, 18, 19, 26, 27);  \
+	QUAD(2, 6, 10, 11, 12, 13, 8, 9, 14, 15, 20, 21, 28, 29);  \
+	QUAD(3, 7, 10, 11, 12, 13, 8, 9, 14, 15, 22, 23, 30, 31)
 
 // STORE16 adds the partial sums in eight registers and stores sixteen int32 at (p).
 #define STORE16(a, b, c, d, e, f, g, h, p) \
@@ -102,24 +91,29 @@ loop: // sixteen k
 	STORE16(V24, V25, V26, V27, V28, V29, V30, V31, R1)
 	RET
 
+// Eight weight rows: as QUAD, with two registers of weights and one row of x.
+#define PAIR(wa, wb, va, vb, xa, xb, t0, t1, t2, t3, a, b, c, d) \
+	SMULL_8H(t0, wa, xa);  \
+	SMULL2_8H(t1, wa, xa); \
+	SMULL_8H(t2, va, xa);  \
+	SMULL2_8H(t3, va, xa); \
+	SMLAL_8H(t0, wb, xb);  \
+	SMLAL2_8H(t1, wb, xb); \
+	SMLAL_8H(t2, vb, xb);  \
+	SMLAL2_8H(t3, vb, xb); \
+	SADALP_4S(a, t0);      \
+	SADALP_4S(b, t1);      \
+	SADALP_4S(c, t2);      \
+	SADALP_4S(d, t3)
+
 // Eight k of a block at off: V0-V7 by one row of x, xa and xb. Sums V16-V23, products V24-V31.
 #define EIGHT1(off, xa, xb) \
-	FLDPQ (off)(R4), (F0, F1);           \
-	FLDPQ (off+64)(R4), (F4, F5);        \
-	FLDPQ (off+32)(R4), (F2, F3);        \
-	FLDPQ (off+96)(R4), (F6, F7);        \
-	PAIRS(0, 4, xa, xb, 24, 25);         \
-	PAIRS(1, 5, xa, xb, 26, 27);         \
-	SADALP_4S(16, 24);                   \
-	SADALP_4S(17, 25);                   \
-	PAIRS(2, 6, xa, xb, 28, 29);         \
-	SADALP_4S(18, 26);                   \
-	SADALP_4S(19, 27);                   \
-	PAIRS(3, 7, xa, xb, 30, 31);         \
-	SADALP_4S(20, 28);                   \
-	SADALP_4S(21, 29);                   \
-	SADALP_4S(22, 30);                   \
-	SADALP_4S(23, 31)
+	FLDPQ (off)(R4), (F0, F1);                                           \
+	FLDPQ (off+64)(R4), (F4, F5);                                        \
+	FLDPQ (off+32)(R4), (F2, F3);                                        \
+	FLDPQ (off+96)(R4), (F6, F7);                                        \
+	PAIR(0, 4, 1, 5, xa, xb, 24, 25, 26, 27, 16, 17, 18, 19);            \
+	PAIR(2, 6, 3, 7, xa, xb, 28, 29, 30, 31, 20, 21, 22, 23)
 
 // func gemvS8NEON(acc *int32, x *int8, w *int8, n int, k int)
 //
@@ -303,18 +297,18 @@ loop: // sixteen k
 	PRFM  1024(R4), PLDL1STRM
 	FLDPQ 0(R4), (F0, F1)
 	FLDPQ 32(R4), (F2, F3)
-	FOUR1(0, 0, 1, 2, 3, 16, 17, 18, 19)
-	PRFM  1088(R4), PLDL1STRM
 	FLDPQ 64(R4), (F4, F5)
 	FLDPQ 96(R4), (F6, F7)
-	FOUR1(1, 4, 5, 6, 7, 20, 21, 22, 23)
-	PRFM  1152(R4), PLDL1STRM
+	PRFM  1088(R4), PLDL1STRM
+	FOUR1(0, 0, 1, 2, 3, 16, 17, 18, 19)
 	FLDPQ 128(R4), (F0, F1)
 	FLDPQ 160(R4), (F2, F3)
-	FOUR1(2, 0, 1, 2, 3, 24, 25, 26, 27)
-	PRFM  1216(R4), PLDL1STRM
+	PRFM  1152(R4), PLDL1STRM
+	FOUR1(1, 4, 5, 6, 7, 20, 21, 22, 23)
 	FLDPQ 192(R4), (F4, F5)
 	FLDPQ 224(R4), (F6, F7)
+	PRFM  1216(R4), PLDL1STRM
+	FOUR1(2, 0, 1, 2, 3, 24, 25, 26, 27)
 	FOUR1(3, 4, 5, 6, 7, 28, 29, 30, 31)
 	ADD   $16, R2
 	ADD   $256, R4
