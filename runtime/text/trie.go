@@ -21,7 +21,7 @@ const (
 	unitHas   = 1 << 8
 )
 
-func unitOffset(u uint32) uint32 { return u >> 10 << (u & (1 << 9) >> 6) }
+func unitOffset(u uint32) uint32 { return u >> 10 << (u >> 6 & 8) }
 
 // longest returns the length of the longest key that begins s, and its value; 0 if there is none. Only the first maxKeys
 // keys are looked at, as SentencePiece does, and no more bytes than a piece may have: a broken trie can go in circles.
@@ -57,8 +57,8 @@ func checkTrie(units []byte, limit int) (at int, reason string) {
 		return 0, "it must be a multiple of 1024 bytes, and not empty"
 	}
 	size := uint32(len(units) / 4)
-	for i := uint32(0); i < size; i++ {
-		unit := u32(units, i)
+	for i, rest := uint32(0), units; i < size; i, rest = i+1, rest[4:] {
+		unit := binary.LittleEndian.Uint32(rest)
 		if unit&unitLeaf != 0 {
 			if i == 0 {
 				return 0, "the root is a leaf"
@@ -72,7 +72,8 @@ func checkTrie(units []byte, limit int) (at int, reason string) {
 		if child|0xFF >= size {
 			return int(4 * i), "its children lie behind the end"
 		}
-		if unit&unitHas != 0 && (i == 0 || u32(units, child)&unitLeaf == 0) {
+		// units[4*child+3] holds the bit that makes it a leaf.
+		if unit&unitHas != 0 && (i == 0 || units[4*child+3] < unitLeaf>>24) {
 			return int(4 * i), "its leaf is none"
 		}
 	}

@@ -1,0 +1,355 @@
+package text
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand"
+	"sort"
+	"strings"
+	"testing"
+)
+
+// smallModel has what models have: special, user-defined and unused pieces, and few letters.
+func smallModel() *protoModel {
+	m := &protoModel{}
+	m.add("<unk>", pieceUnknown, 0).add("<s>", pieceControl, 0).add("</s>", pieceControl, 0)
+	m.add("<sep>", pieceUserDefined, 0).add("▁", pieceNormal, -3).add("▁a", pieceNormal, -2).add("a", pieceNormal, -4)
+	m.add("ab", pieceNormal, -3.5).add("b", pieceNormal, -4).add("bb", pieceUnused, -1).add("你好", pieceNormal, -5)
+	m.add("l", pieceNormal, -4).add("o", pieceNormal, -4)
+	return m
+}
+
+func mustOpen(t testing.TB, image []byte, err error) *Tokenizer {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := Open(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+func TestOwnIDs(t *testing.T) {
+	image, err := Build(smallModel().bytes(), nil)
+	tok := mustOpen(t, image, err)
+	if tok.Kind() != "unigram" || tok.Size() != 13 || tok.Unk() != 0 {
+		t.Errorf("kind %s, size %d, unk %d", tok.Kind(), tok.Size(), tok.Unk())
+	}
+	for id := int32(0); int(id) < tok.Size(); id++ {
+		if got, ok := tok.ID(tok.Piece(id)); got != id || !ok {
+			t.Errorf("ID(Piece(%d)) = %d, %v", id, got, ok)
+		}
+	}
+	if id, ok := tok.ID("none"); id != 0 || ok {
+		t.Errorf("ID of a piece that is not there: %d, %v", id, ok)
+	}
+	if tok.Piece(-1) != "" || tok.Piece(13) != "" {
+		t.Error("ids out of range have pieces")
+	}
+	var sc Scratch
+	for _, c := range []struct {
+		text, pieces string
+	}{
+		{"", ""},
+		{" \u3000", "▁|\u3000"},
+		{"ab", "▁a|b"},
+		{"bb", "▁|b|b"}, // bb is unused
+		{"a<sep>a", "▁a|<sep>|a"},
+		{"<s>", "▁|<s>"},      // an unknown run, not the control piece
+		{"xyz龘a", "▁|xyz龘|a"}, // one unknown run
+		{"\xff\xffa", "▁|\uFFFD\uFFFD|a"},
+		{"  a   a ", "▁a|▁a"},
+	} {
+		if got := strings.Join(tok.EncodePieces(c.text, &sc), "|"); got != c.pieces {
+			t.Errorf("EncodePieces(%q) = %q, want %q", c.text, got, c.pieces)
+		}
+	}
+}
+
+// TestVocab: Marian's vocab.json gives the ids; SentencePiece only cuts.
+func TestVocab(t *testing.T) {
+	vocab := map[string]int32{
+		"</s>": 0, "<unk>": 1, "▁a": 2, "b": 3, "你好": 4, "龘": 5, "▁target": 6, ">>xx<<": 7, "<pad>": 8, "<s>x": 9, "l": 10,
+	}
+	image, err := Build(smallModel().bytes(), vocab)
+	tok := mustOpen(t, image, err)
+	var sc Scratch
+	for _, c := range []struct {
+		text string
+		ids  []int32
+	}{
+		{"a", []int32{2}},
+		{"ab", []int32{2, 3}},
+		{"a你好", []int32{2, 4}},
+		{"a龘", []int32{2, 5}},      // an unknown run that the vocabulary knows
+		{"a龘龘", []int32{2, 1}},     // and one that it does not
+		{"ao", []int32{2, 1}},      // a piece that the vocabulary lacks
+		{"a</s>", []int32{2, 1}},   // an unknown run that equals a control piece stays unknown
+		{"a>>xx<<", []int32{2, 1}}, // as does one that equals the mark of a language
+	} {
+		if got := tok.Encode(nil, c.text, &sc); !equal(got, c.ids) {
+			t.Errorf("Encode(%q) = %v, want %v", c.text, got, c.ids)
+		}
+	}
+	if id, ok := tok.ID(">>xx<<"); id != 7 || !ok {
+		t.Errorf("ID of the language mark: %d, %v", id, ok)
+	}
+	if got := string(tok.Decode(nil, []int32{7, 6, 2, 3, 1, 8, 0, 5})); got != "target ab ⁇ 龘" {
+		t.Errorf("Decode: %q", got)
+	}
+	for _, c := range []struct {
+		vocab map[string]int32
+		want  string
+	}{
+		{map[string]int32{"a": 0}, "no <unk>"},
+		{map[string]int32{"<unk>": 0, "a": 1, "b": 1}, `id 1 to "a" and to "b"`},
+		{map[string]int32{"<unk>": 0, "a": -1}, "the id -1"},
+		{map[string]int32{"<unk>": 0, "a": 1 << 30}, "the id 1073741824"},
+		{map[string]int32{}, "empty"},
+	} {
+		if _, err := Build(smallModel().bytes(), c.vocab); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("vocabulary %v: %v, want an error with %q", c.vocab, err, c.want)
+		}
+	}
+}
+
+func TestTokens(t *testing.T) {
+	image, err := BuildTokens([]string{"<blank>", "<s>", "</s>", "a", "你", "<unk>"})
+	tok := mustOpen(t, image, err)
+	var sc Scratch
+	if got := tok.Encode(nil, " a 你\tzz  a\n", &sc); !equal(got, []int32{3, 4, 5, 3}) {
+		t.Errorf("Encode: %v", got)
+	}
+	if got := tok.EncodePieces(" a zz", &sc); !equal(got, []string{"a", "zz"}) {
+		t.Errorf("EncodePieces: %v", got)
+	}
+	if got := string(tok.Decode([]byte("> "), []int32{1, 3, 4, 5, 2, 99, -1})); got != "> a 你 <unk>" {
+		t.Errorf("Decode: %q", got)
+	}
+	if tok.Kind() != "tokens" || tok.Unk() != 5 {
+		t.Errorf("kind %s, unk %d", tok.Kind(), tok.Unk())
+	}
+	image, err = BuildTokens([]string{"a", "b"})
+	tok = mustOpen(t, image, err)
+	if got := tok.Encode(nil, "b c", &sc); !equal(got, []int32{1, -1}) || tok.Unk() != -1 {
+		t.Errorf("without <unk>: %v", got)
+	}
+	if _, err := BuildTokens([]string{"a", "b", "a"}); err == nil || !strings.Contains(err.Error(), `"a" is there twice, as 0 and as 2`) {
+		t.Errorf("duplicate: %v", err)
+	}
+	if _, err := BuildTokens(nil); err == nil {
+		t.Error("an empty list is taken")
+	}
+}
+
+func TestBuildErrors(t *testing.T) {
+	bpe := smallModel()
+	bpe.trainer = protoVarint(nil, 3, 2)
+	denormal := smallModel()
+	denormal.rest = protoBytes(nil, 5, string(protoBytes(nil, 2, "rules")))
+	bytesWithout := smallModel()
+	bytesWithout.trainer = protoVarint(nil, 35, 1)
+	charsmap := func(size uint32, rest string) []byte {
+		m := smallModel()
+		m.normalizer = protoBytes(nil, 2, string(binary.LittleEndian.AppendUint32(nil, size))+rest)
+		return m.bytes()
+	}
+	only := &protoModel{}
+	for _, c := range []struct {
+		name string
+		spm  []byte
+		want string
+	}{
+		{"BPE", bpe.bytes(), "SentencePiece BPE models are not read yet"},
+		{"empty", nil, "there are no pieces"},
+		{"text", []byte("hello, world"), "SentencePiece model"},
+		{"cut", smallModel().bytes()[:50], "claims"},
+		{"denormalizer", denormal.bytes(), "denormalizer"},
+		{"bytes missing", bytesWithout.bytes(), "no piece <0x00>"},
+		{"byte without fallback", smallModel().add("<0x41>", pieceByte, 0).bytes(), "byte fallback"},
+		{"twice", smallModel().add("ab", pieceNormal, 0).bytes(), `"ab", is there twice`},
+		{"second unknown", smallModel().add("<u>", pieceUnknown, 0).bytes(), "second unknown"},
+		{"no unknown", only.add("a", pieceNormal, 0).bytes(), "no unknown piece"},
+		{"NUL", smallModel().add("a\x00", pieceNormal, 0).bytes(), "NUL"},
+		{"empty piece", smallModel().add("", pieceNormal, 0).bytes(), "piece 13: it is empty"},
+		{"long piece", smallModel().add(strings.Repeat("a", maxPieceBytes), pieceNormal, 0).bytes(), "8000 bytes"},
+		{"score", smallModel().add("z", pieceNormal, float32(math.NaN())).bytes(), "finite"},
+		{"type", smallModel().add("z", 9, 0).bytes(), "type is 9"},
+		{"charsmap short", charsmap(1024, "x"), "claims 1024 bytes, 1 are left"},
+		{"charsmap trie", charsmap(1024, strings.Repeat("\xff", 1024)+"a\x00"), "charsmap at byte"},
+		{"charsmap end", charsmap(1024, strings.Repeat("\x00", 1024)+"ab"), "replace at byte"},
+	} {
+		image, err := Build(c.spm, nil)
+		if err == nil || image != nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want an error with %q", c.name, err, c.want)
+		}
+	}
+}
+
+// exercise runs everything a tokenizer can do; on a broken image the results mean nothing, but nothing may panic.
+func exercise(tok *Tokenizer, s string) {
+	var sc Scratch
+	ids := tok.Encode(nil, s, &sc)
+	tok.EncodePieces(s, &sc)
+	tok.Decode(nil, ids)
+	all := make([]int32, 0, 4096)
+	for id := int32(-1); int(id) <= tok.Size() && len(all) < cap(all); id++ {
+		all = append(all, id)
+		tok.ID(tok.Piece(id))
+	}
+	tok.Decode(nil, all)
+	tok.ID(s)
+}
+
+// TestBrokenImages cuts and changes an image everywhere: Open refuses it, or it can be used without a panic.
+func TestBrokenImages(t *testing.T) {
+	m := smallModel()
+	rules, err := buildTrie([]string{"a", "ab", "\u3000"}, []uint32{0, 2, 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.normalizer = protoBytes(nil, 2, string(binary.LittleEndian.AppendUint32(nil, uint32(len(rules))))+string(rules)+"b\x00c\x00 \x00")
+	image, err := Build(m.bytes(), nil)
+	mustOpen(t, image, err)
+	texts := "a ab abab \u3000 <sep> bb 你好 \xff"
+	refused, opened := 0, 0
+	try := func(what string, image []byte) {
+		defer func() {
+			if r := recover(); r != nil {
+				t.Fatalf("%s: panic: %v", what, r)
+			}
+		}()
+		tok, err := Open(image)
+		var broken *ImageError
+		if err != nil {
+			if refused++; !errors.As(err, &broken) {
+				t.Fatalf("%s: %T is no *ImageError", what, err)
+			}
+			return
+		}
+		opened++
+		exercise(tok, texts)
+	}
+	for n := 0; n < len(image); n += 1 + n/64 {
+		try(fmt.Sprint("cut to ", n), image[:n])
+	}
+	if opened != 0 {
+		t.Errorf("%d of %d cut images opened", opened, opened+refused)
+	}
+	try("longer", append(bytes.Clone(image), 0))
+	if opened != 0 {
+		t.Error("an image with a byte more opened")
+	}
+	for i := range image {
+		for _, x := range []byte{1, 0x80, 0xFF} {
+			changed := bytes.Clone(image)
+			changed[i] ^= x
+			try(fmt.Sprintf("byte %d ^ %#x", i, x), changed)
+		}
+	}
+	t.Logf("%d refused, %d opened and used", refused, opened)
+}
+
+func TestAllocations(t *testing.T) {
+	image, err := Build(madeModel(marianSize), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keep *Tokenizer
+	if n := testing.AllocsPerRun(3, func() { keep, _ = Open(image) }); n > 1 {
+		t.Errorf("Open allocates %v times for %d pieces", n, keep.Size())
+	}
+	for _, name := range []string{"en", "zh-byte"} {
+		tok := openSPM(t, "testdata/"+name+".model")
+		var sc Scratch
+		var ids []int32
+		var out []byte
+		text := strings.Repeat("你好龘 Hello, \xff world! <sep>", 20)
+		if n := testing.AllocsPerRun(10, func() {
+			ids = tok.Encode(ids[:0], text, &sc)
+			out = tok.Decode(out[:0], ids)
+			tok.ID("▁the")
+		}); n > 0 {
+			t.Errorf("%s: Encode and Decode allocate %v times", name, n)
+		}
+	}
+	// The lookup of unknown runs in a vocabulary too.
+	image, err = Build(smallModel().bytes(), map[string]int32{"<unk>": 0, "龘": 1, "a": 2, "x": 3})
+	tok := mustOpen(t, image, err)
+	var sc Scratch
+	ids := tok.Encode(nil, "a龘a x 龘龘", &sc)
+	if n := testing.AllocsPerRun(10, func() { ids = tok.Encode(ids[:0], "a龘a x 龘龘", &sc) }); n > 0 {
+		t.Errorf("vocabulary: Encode allocates %v times", n)
+	}
+}
+
+// TestLongText: memory stays linear where nothing cuts the text.
+func TestLongText(t *testing.T) {
+	tok := openSPM(t, "testdata/zh-byte.model")
+	text := strings.Repeat("这是一个没有空格的长文本", 100_000/36)
+	var sc Scratch
+	ids := tok.Encode(nil, text, &sc)
+	if got := string(tok.Decode(nil, ids)); got != text {
+		t.Error("a long text does not come back")
+	}
+	if size := cap(sc.normalized) + 12*cap(sc.best) + 12*cap(sc.path); size > 40*len(text) {
+		t.Errorf("scratch of %d bytes for a text of %d", size, len(text))
+	}
+}
+
+// TestTrie compares the double array with a plain search, and with one so large that blocks are closed.
+func TestTrie(t *testing.T) {
+	rnd := rand.New(rand.NewSource(1))
+	for _, size := range []int{1, 10, 1000, 30000} {
+		set := map[string]uint32{}
+		for len(set) < size {
+			key := make([]byte, 1+rnd.Intn(6))
+			for i := range key {
+				key[i] = byte(1 + rnd.Intn(255))
+				if size <= 1000 {
+					key[i] = byte('a' + rnd.Intn(4))
+				}
+			}
+			set[string(key)] = uint32(len(set))
+		}
+		var keys []string
+		for key := range set {
+			keys = append(keys, key)
+		}
+		sort.Strings(keys)
+		values := make([]uint32, len(keys))
+		for i, key := range keys {
+			values[i] = set[key]
+		}
+		units, err := buildTrie(keys, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at, reason := checkTrie(units, size); reason != "" {
+			t.Fatalf("%d keys: unit at %d: %s", size, at, reason)
+		}
+		for n := 0; n < 20000; n++ {
+			text := keys[rnd.Intn(len(keys))] + keys[rnd.Intn(len(keys))]
+			if n%3 == 0 {
+				text = text[1:] + "\x00"
+			}
+			want, value := 0, uint32(0)
+			for end := 1; end <= len(text); end++ {
+				if v, ok := set[text[:end]]; ok {
+					want, value = end, v
+				}
+			}
+			if got, v := longest(units, text, 1000); got != want || v != value {
+				t.Fatalf("%d keys: longest(%q) = %d, %d, want %d, %d", size, text, got, v, want, value)
+			}
+		}
+		if per := float64(len(units)) / float64(len(keys)); size == 30000 && per > 40 {
+			t.Errorf("%.1f bytes a key", per)
+		}
+	}
+}
