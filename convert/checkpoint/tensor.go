@@ -244,17 +244,29 @@ func (t *Tensor) ReadScale(dst []float32, row, n int) error {
 			dst[i] = dst[0]
 		}
 	} else {
-		if t.Scale.Len() != t.Rows() {
-			return t.fail(t.base, nil, "", "%d rows but %d scales in %q", t.Rows(), t.Scale.Len(), t.Scale.Name)
+		// One for each step of the first dimension: for convolutions that is several rows.
+		each := 1
+		if len(t.Shape) > 2 && t.Scale.Len() > 0 {
+			each = t.Rows() / t.Scale.Len()
+		}
+		if len(t.Shape) < 2 || len(t.Scale.Shape) != 1 || t.Scale.Len() != t.Shape[0] {
+			return t.fail(t.base, nil, "", "shape %v but %d scales in %q", t.Shape, t.Scale.Len(), t.Scale.Name)
 		}
 		if row < 0 || n < 0 || row > t.Rows()-n {
 			return t.fail(t.base, nil, "", "rows %d to %d of %d were asked for", row, row+n, t.Rows())
 		}
+		if n == 0 {
+			return nil
+		}
+		first, last := row/each, (row+n-1)/each
 		part := *t.Scale // the wanted scales as a vector of their own
-		part.base += int64(row) * part.strides[0] * int64(ElementSize(part.DType))
-		part.Shape = []int{n}
-		if err := part.ReadF32(dst, 0, 1); err != nil {
+		part.base += int64(first) * part.strides[0] * int64(ElementSize(part.DType))
+		part.Shape = []int{last - first + 1}
+		if err := part.ReadF32(dst[:last-first+1], 0, 1); err != nil {
 			return err
+		}
+		for i := n - 1; i >= 0; i-- { // from the end, for the scales lie at the start
+			dst[i] = dst[(row+i)/each-first]
 		}
 	}
 	for i, s := range dst {

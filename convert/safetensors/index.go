@@ -62,7 +62,7 @@ func openIndex(path string) (_ *checkpoint.Checkpoint, err error) {
 	}()
 	c := checkpoint.New("safetensors", path, all)
 	for _, shard := range shards {
-		part, err := Open(filepath.Join(filepath.Dir(path), shard))
+		part, err := openFile(filepath.Join(filepath.Dir(path), shard))
 		if err != nil {
 			return nil, err
 		}

@@ -43,6 +43,10 @@ func Open(path string) (*checkpoint.Checkpoint, error) {
 	if strings.HasSuffix(path, ".json") {
 		return openIndex(path)
 	}
+	return openFile(path)
+}
+
+func openFile(path string) (*checkpoint.Checkpoint, error) {
 	f, size, err := open(path)
 	if err != nil {
 		return nil, err
@@ -291,14 +295,20 @@ func (p *parser) numbers(name, field string, limit int) ([]uint64, *checkpoint.E
 	}
 }
 
+var fields = [3]string{"dtype", "shape", "data_offsets"}
+
 func (p *parser) entry(name string) (entry, *checkpoint.Error) {
 	e := entry{name: name}
-	seen := make(map[string]bool, 3)
+	var seen [3]bool // of fields
 	err := p.object(name, func(field string) *checkpoint.Error {
-		if seen[field] {
-			return p.fail(name, "%s occurs twice", field)
+		for i, known := range fields {
+			if field == known {
+				if seen[i] {
+					return p.fail(name, "%s occurs twice", field)
+				}
+				seen[i] = true
+			}
 		}
-		seen[field] = true
 		switch field {
 		case "dtype":
 			dtype, err := p.text(name, field)
@@ -339,8 +349,8 @@ func (p *parser) entry(name string) (entry, *checkpoint.Error) {
 	if err != nil {
 		return e, err
 	}
-	for _, field := range []string{"dtype", "shape", "data_offsets"} {
-		if !seen[field] {
+	for i, field := range fields {
+		if !seen[i] {
 			return e, p.fail(name, "%s is missing", field)
 		}
 	}
