@@ -19,8 +19,11 @@ type Part struct {
 // goRuntime is what a Go process takes before it loads a model: heap metadata, stacks, the collector's tables.
 const goRuntime = 6 << 20
 
-// Plan computes what NewSession(o) will allocate. Errors: *InputError for options out of range.
+// Plan computes what NewSession(o) will allocate. Errors: *FamilyError, *InputError for options out of range.
 func (m *Model) Plan(o Options) (*Plan, error) {
+	if err := m.want(FamilyTransformer); err != nil {
+		return nil, err
+	}
 	o, err := o.withDefaults(m.transformer.cfg.MaxLen)
 	if err != nil {
 		return nil, err
@@ -35,7 +38,7 @@ func (m *Model) Plan(o Options) (*Plan, error) {
 }
 
 // NewSession allocates a session, all of it, once.
-// Errors: *InputError for options out of range, *MemoryError when the Plan exceeds Options.Memory or what the machine has
+// Errors: *FamilyError, *InputError for options out of range, *MemoryError when the Plan exceeds Options.Memory or what the machine has
 // free, *kernels.UnavailableError for a kernel set that this CPU lacks.
 func (m *Model) NewSession(o Options) (*Session, error) {
 	plan, err := m.Plan(o)

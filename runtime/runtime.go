@@ -10,6 +10,8 @@
 package runtime
 
 import (
+	"fmt"
+
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
 	"github.com/edge-infer/edge-infer/runtime/text"
 )
@@ -17,17 +19,24 @@ import (
 // Version of the program; recorded in the files that it writes.
 const Version = "0.1.0"
 
-// Model is an opened file of family "transformer". It is read-only; any number of goroutines may make sessions of it.
+// Model is an opened file. It is read-only; any number of goroutines may make sessions of it. What it can do depends on its
+// family; asking one for what another family does is a *FamilyError.
 type Model struct {
-	file           *modelfile.File
-	transformer    *transformer
+	file *modelfile.File
+	pool pool
+
+	transformer    *transformer // family "transformer"
 	source, target *text.Tokenizer
-	pool           pool
 }
 
+// The families of models, as in a file's metadata.
+const (
+	FamilyTransformer = "transformer" // encoder-decoder: NewTranslator, NewSession
+)
+
 // Open maps a model file and checks every byte of it.
-// Errors: those of the file system; *modelfile.FormatError for a file that is not an intact .ei8; *FamilyError for a model of
-// another family; *ModelError for tensors that do not fit the config.
+// Errors: those of the file system; *modelfile.FormatError for a file that is not an intact .ei8; *ModelError for a family
+// that this version does not know, and for tensors that do not fit the config.
 func Open(path string) (*Model, error) {
 	file, err := modelfile.Open(path)
 	if err != nil {
@@ -55,11 +64,17 @@ func open(file *modelfile.File) (*Model, error) {
 }
 
 func (m *Model) bind() error {
-	path, meta := m.file.Path(), m.file.Meta()
-	if meta.Family != FamilyTransformer {
-		return &FamilyError{path, meta.Family, FamilyTransformer}
+	switch family := m.file.Meta().Family; family {
+	case FamilyTransformer:
+		return m.bindTransformer()
+	default:
+		return &ModelError{m.file.Path(), "", fmt.Sprintf("holds a model of family %q, which this version cannot run", family)}
 	}
-	cfg, err := ParseTransformerConfig(meta.Config)
+}
+
+func (m *Model) bindTransformer() error {
+	path := m.file.Path()
+	cfg, err := ParseTransformerConfig(m.file.Meta().Config)
 	if err != nil {
 		return &ModelError{path, "", err.Error()}
 	}
@@ -86,14 +101,19 @@ func (m *Model) bind() error {
 			return &ModelError{path, t.what, err.Error()}
 		}
 		if n := (*t.to).Size(); n > t.vocab {
-			return &ModelError{path, t.what, "has more tokens than the model"}
+			return &ModelError{path, t.what, fmt.Sprintf("has %d tokens, the model %d", n, t.vocab)}
 		}
 	}
 	return nil
 }
 
-// FamilyTransformer is the family of encoder-decoder Transformers in a file's metadata.
-const FamilyTransformer = "transformer"
+// want is the error of asking a model of one family for what another does, nil if the family is the right one.
+func (m *Model) want(family string) error {
+	if have := m.file.Meta().Family; have != family {
+		return &FamilyError{m.file.Path(), have, family}
+	}
+	return nil
+}
 
 // Close ends the model's worker goroutines and unmaps the file. No session may be in use.
 func (m *Model) Close() error {
@@ -104,11 +124,19 @@ func (m *Model) Close() error {
 // File gives the opened file: metadata, sections, tensors.
 func (m *Model) File() *modelfile.File { return m.file }
 
-// Config gives the model's architecture. It must not be changed.
-func (m *Model) Config() *TransformerConfig { return m.transformer.cfg }
+// Family names what kind of model it is, one of the Family constants.
+func (m *Model) Family() string { return m.file.Meta().Family }
 
-// Source and Target give the tokenizers.
+// Config gives a Transformer's architecture, nil for other families. It must not be changed.
+func (m *Model) Config() *TransformerConfig {
+	if m.transformer == nil {
+		return nil
+	}
+	return m.transformer.cfg
+}
+
+// Source gives a Transformer's tokenizer of the input, nil for other families.
 func (m *Model) Source() *text.Tokenizer { return m.source }
 
-// Target gives the tokenizer of the output.
+// Target gives a Transformer's tokenizer of the output, nil for other families.
 func (m *Model) Target() *text.Tokenizer { return m.target }
