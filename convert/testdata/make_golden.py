@@ -155,7 +155,8 @@ def hugging_face(model, ids, pad):
     """Greedy until </s> or 24 tokens, and four beams of exactly 7 tokens without a length penalty."""
     return {"source": ids, "first_logits": [round(x, 6) for x in first_logits(model, ids, pad)],
             "greedy": generate(model, ids, pad, num_beams=1, max_new_tokens=24),
-            "beam4_of_7": generate(model, ids, pad, num_beams=4, min_new_tokens=7, max_new_tokens=7, length_penalty=0.0)}
+            "beam4_of_7": generate(model, ids, pad, num_beams=4, min_new_tokens=7, max_new_tokens=7, length_penalty=0.0,
+                                   renormalize_logits=True)}   # the forbidden </s> takes no probability, as in CTranslate2
 
 
 def write_json(path, value):

@@ -1,0 +1,178 @@
+package convert
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/edge-infer/edge-infer/convert/reference"
+)
+
+// Folders in testdata whose golden.json is from PyTorch (make_golden.py) or CTranslate2.
+const (
+	marianFolder   = "testdata/marian-safetensors"
+	binFolder      = "testdata/marian-bin"
+	halfFolder     = "testdata/marian-half"
+	separateFolder = "testdata/marian-separate"
+	ct2Folder      = "testdata/ct2-float32"
+	int8Folder     = "testdata/ct2-int8"
+)
+
+// pytorchGolden is what transformers gives; beam4_of_7 is four beams of exactly 7 tokens without a length penalty.
+type pytorchGolden struct {
+	Items []struct {
+		Source      []int32   `json:"source"` // with </s>
+		FirstLogits []float32 `json:"first_logits"`
+		Greedy      []int32   `json:"greedy"`
+		Beam4Of7    []int32   `json:"beam4_of_7"`
+	} `json:"items"`
+}
+
+// ctranslate2Golden is what CTranslate2 gives under many settings.
+type ctranslate2Golden struct {
+	Items []ctranslate2Item `json:"items"`
+}
+
+type ctranslate2Item struct {
+	Source      []int32   `json:"source"`
+	FirstLogits []float32 `json:"first_logits"`
+	Runs        []struct {
+		Beam          int     `json:"beam_size"`
+		LengthPenalty float32 `json:"length_penalty"`
+		MinLength     int     `json:"min_decoding_length"`
+		MaxLength     int     `json:"max_decoding_length"`
+		IDs           []int32 `json:"ids"`
+		Score         float32 `json:"score"`
+	} `json:"runs"`
+}
+
+func readGolden(t *testing.T, folder string, into any) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(folder, "golden.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func openReference(t *testing.T, folder string) *reference.Transformer {
+	t.Helper()
+	m, err := OpenReference(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// firstLogits runs the encoder and one step, with caches and without: the two must agree.
+func firstLogits(t *testing.T, m *reference.Transformer, source []int32) []float32 {
+	t.Helper()
+	memory, err := m.Encode(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := m.NewDecoder(memory).Step(m.Config.DecoderStart)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// furthest is the largest difference of two vectors; the longer one's tail is left out: transformers has the logit of <pad>.
+func furthest(a, b []float32) float64 {
+	var d float64
+	for i := range min(len(a), len(b)) {
+		d = max(d, math.Abs(float64(a[i])-float64(b[i])))
+	}
+	return d
+}
+
+// TestPyTorch compares the reference on the source weights with transformers, and for the pre-norm form with the PyTorch
+// code that trains our own model.
+func TestPyTorch(t *testing.T) {
+	for _, folder := range []string{marianFolder, binFolder, halfFolder, separateFolder} {
+		t.Run(filepath.Base(folder), func(t *testing.T) {
+			m := openReference(t, folder)
+			var golden pytorchGolden
+			readGolden(t, folder, &golden)
+			var worst float64
+			for i, item := range golden.Items {
+				d := furthest(firstLogits(t, m, item.Source), item.FirstLogits)
+				if worst = max(worst, d); d > 1e-4 {
+					t.Errorf("item %d: first logits differ by %g", i, d)
+				}
+				h, err := m.Greedy(item.Source, reference.SearchOptions{MaxLength: 24})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !slices.Equal(h.IDs, item.Greedy) {
+					t.Errorf("item %d: greedy %v, want %v", i, h.IDs, item.Greedy)
+				}
+				if item.Beam4Of7 == nil {
+					continue
+				}
+				h, err = m.Search(item.Source, reference.SearchOptions{Beam: 4, MinLength: 7, MaxLength: 7})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !slices.Equal(h.IDs, item.Beam4Of7) {
+					t.Errorf("item %d: beam %v, want %v", i, h.IDs, item.Beam4Of7)
+				}
+			}
+			t.Logf("%d items, logits within %.2g", len(golden.Items), worst)
+		})
+	}
+}
+
+// TestCTranslate2 compares the reference with CTranslate2 in float32, on float32 and on int8 weights, under every setting of
+// the search.
+func TestCTranslate2(t *testing.T) {
+	for _, folder := range []string{ct2Folder, int8Folder} {
+		t.Run(filepath.Base(folder), func(t *testing.T) {
+			var golden ctranslate2Golden
+			readGolden(t, folder, &golden)
+			compareRuns(t, openReference(t, folder), golden.Items)
+		})
+	}
+	// The folder that the conversion was made from gives the same.
+	t.Run("from Hugging Face", func(t *testing.T) {
+		var golden ctranslate2Golden
+		readGolden(t, ct2Folder, &golden)
+		compareRuns(t, openReference(t, marianFolder), golden.Items)
+	})
+}
+
+func compareRuns(t *testing.T, m *reference.Transformer, items []ctranslate2Item) {
+	t.Helper()
+	var worst, worstScore float64
+	runs := 0
+	for i, item := range items {
+		d := furthest(firstLogits(t, m, item.Source), item.FirstLogits)
+		if worst = max(worst, d); d > 1e-4 {
+			t.Errorf("item %d: first logits differ by %g", i, d)
+		}
+		for _, run := range item.Runs {
+			h, err := m.Search(item.Source, reference.SearchOptions{Beam: run.Beam, LengthPenalty: run.LengthPenalty,
+				MinLength: run.MinLength, MaxLength: run.MaxLength})
+			if err != nil {
+				t.Fatal(err)
+			}
+			setting := fmt.Sprintf("item %d, beam %d, penalty %g, %d to %d tokens", i, run.Beam, run.LengthPenalty, run.MinLength, run.MaxLength)
+			if !slices.Equal(h.IDs, run.IDs) {
+				t.Errorf("%s: %v, want %v", setting, h.IDs, run.IDs)
+			}
+			d := math.Abs(float64(h.Score - run.Score))
+			if worstScore = max(worstScore, d); d > 1e-4 {
+				t.Errorf("%s: score %g, want %g", setting, h.Score, run.Score)
+			}
+			runs++
+		}
+	}
+	t.Logf("%d items, %d runs, logits within %.2g, scores within %.2g", len(items), runs, worst, worstScore)
+}

@@ -1,0 +1,463 @@
+package convert
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/edge-infer/edge-infer/convert/checkpoint"
+	"github.com/edge-infer/edge-infer/convert/pickle"
+	"github.com/edge-infer/edge-infer/convert/safetensors"
+	"github.com/edge-infer/edge-infer/runtime/modelfile"
+)
+
+// marianConfig is what config.json and generation_config.json say, with Hugging Face's defaults for what they leave out.
+type marianConfig struct {
+	ModelType        string     `json:"model_type"`
+	VocabSize        int        `json:"vocab_size"`
+	DecoderVocabSize int        `json:"decoder_vocab_size"`
+	Dim              int        `json:"d_model"`
+	EncoderLayers    int        `json:"encoder_layers"`
+	DecoderLayers    int        `json:"decoder_layers"`
+	EncoderHeads     int        `json:"encoder_attention_heads"`
+	DecoderHeads     int        `json:"decoder_attention_heads"`
+	EncoderFFN       int        `json:"encoder_ffn_dim"`
+	DecoderFFN       int        `json:"decoder_ffn_dim"`
+	Activation       string     `json:"activation_function"`
+	MaxPositions     int        `json:"max_position_embeddings"`
+	NormEps          float64    `json:"layer_norm_eps"`
+	ScaleEmbedding   bool       `json:"scale_embedding"`
+	NormalizeBefore  bool       `json:"normalize_before"`
+	StaticPositions  *bool      `json:"static_position_embeddings"`
+	Share            *bool      `json:"share_encoder_decoder_embeddings"`
+	Tie              *bool      `json:"tie_word_embeddings"`
+	Pad              *int       `json:"pad_token_id"`
+	Start            *int       `json:"decoder_start_token_id"`
+	EOS              intOrFirst `json:"eos_token_id"`
+	BadWords         [][]int    `json:"bad_words_ids"`
+}
+
+// intOrFirst is an id that newer files may write as a list.
+type intOrFirst struct {
+	set   bool
+	value int
+}
+
+func (v *intOrFirst) UnmarshalJSON(raw []byte) error {
+	if bytes.Equal(raw, []byte("null")) {
+		return nil
+	}
+	var list []int
+	if json.Unmarshal(raw, &list) == nil && len(list) > 0 {
+		*v = intOrFirst{true, list[0]}
+		return nil
+	}
+	v.set = true
+	return json.Unmarshal(raw, &v.value)
+}
+
+// marianActivations are Hugging Face's names. (Native Marian's gelu is another function.)
+var marianActivations = map[string]string{
+	"relu": "relu", "gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_fast": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh",
+	"quick_gelu": "gelu_sigmoid", "swish": "silu", "silu": "silu",
+}
+
+var marianDialect = dialect{
+	layer: func(stack string, n int) string { return fmt.Sprintf("model.%s.layers.%d.", stack, n) },
+	parts: map[string][]string{
+		"self.qkv":   {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"},
+		"self.out":   {"self_attn.out_proj"},
+		"self.norm":  {"self_attn_layer_norm"},
+		"cross.q":    {"encoder_attn.q_proj"},
+		"cross.kv":   {"encoder_attn.k_proj", "encoder_attn.v_proj"},
+		"cross.out":  {"encoder_attn.out_proj"},
+		"cross.norm": {"encoder_attn_layer_norm"},
+		"ffn.in":     {"fc1"},
+		"ffn.out":    {"fc2"},
+		"ffn.norm":   {"final_layer_norm"},
+	},
+	weight: ".weight", bias: ".bias", gamma: ".weight", beta: ".bias",
+}
+
+// openHuggingFace reads a folder with config.json. Marian is the one architecture that this version knows.
+func openHuggingFace(folder string) (*source, error) {
+	path := filepath.Join(folder, "config.json")
+	var c marianConfig
+	if err := readJSON(path, &c); err != nil {
+		return nil, err
+	}
+	switch c.ModelType {
+	case "marian":
+	case "":
+		return nil, failure(path, "has no model_type", readable)
+	default:
+		return nil, failure(path, fmt.Sprintf("says model_type %q, which is not read yet", c.ModelType), "this version reads \"marian\"")
+	}
+	// Newer exports keep what concerns generation in a file of its own; it wins where both speak.
+	if err := readJSON(filepath.Join(folder, "generation_config.json"), &c); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	ckpt, err := openWeights(folder)
+	if err != nil {
+		return nil, err
+	}
+	s := &source{format: "Hugging Face Marian, " + ckpt.Format, path: folder, checkpoint: ckpt}
+	if err := s.marian(&c); err != nil {
+		ckpt.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// openWeights opens the first of the files that may hold the weights.
+func openWeights(folder string) (*checkpoint.Checkpoint, error) {
+	for _, f := range []struct {
+		name string
+		open func(string) (*checkpoint.Checkpoint, error)
+	}{
+		{"model.safetensors", safetensors.Open},
+		{"model.safetensors.index.json", safetensors.Open},
+		{"pytorch_model.bin", pickle.OpenTorch},
+	} {
+		path := filepath.Join(folder, f.name)
+		if _, err := os.Stat(path); err == nil {
+			return f.open(path)
+		}
+	}
+	reason := "has no weights: neither model.safetensors nor pytorch_model.bin is there"
+	for _, other := range []string{"tf_model.h5", "flax_model.msgpack", "rust_model.ot"} {
+		if _, err := os.Stat(filepath.Join(folder, other)); err == nil {
+			reason += ", and " + other + " is not read"
+		}
+	}
+	return nil, failure(folder, reason, "download model.safetensors or pytorch_model.bin as well")
+}
+
+// marian fills in the source from the configuration and the names of the tensors.
+func (s *source) marian(c *marianConfig) error {
+	if err := s.marianSizes(c); err != nil {
+		return err
+	}
+	b := newBuilder(s.checkpoint, marianDialect)
+	to := &s.config
+
+	// Which table serves what. Safetensors keeps one name of tied weights, and not always the same one.
+	shared := or(c.Share, true)
+	encoderEmbed := firstOf(b, shared, "model.encoder.embed_tokens.weight")
+	decoderEmbed := firstOf(b, shared, "model.decoder.embed_tokens.weight", "lm_head.weight")
+	to.SharedEmbeddings = shared
+	to.TiedOutput = or(c.Tie, true)
+	if b.err != nil {
+		return b.err
+	}
+	drop, err := s.marianStart(c, b, decoderEmbed)
+	if err != nil {
+		return err
+	}
+	if drop {
+		to.SourceVocab--
+		to.TargetVocab--
+	}
+
+	if !shared {
+		b.matrix("encoder.embed", modelfile.Rows, to.SourceVocab, to.Dim, drop, encoderEmbed)
+	} else {
+		s.marianEmbed(b, drop, decoderEmbed)
+	}
+	static := or(c.StaticPositions, true)
+	s.marianPositions(b, "encoder", static)
+	b.optionalNorm("encoder.embed_norm", to.Dim, "model.encoder.layernorm_embedding")
+	b.layers("encoder", to.EncoderLayers, to)
+	if to.PreNorm {
+		b.norm("encoder.norm", to.Dim, "model.encoder.layer_norm")
+	}
+	if !shared {
+		s.marianEmbed(b, drop, decoderEmbed)
+	}
+	if _, ok := s.checkpoint.Lookup("model.decoder.embed_positions.weight"); ok || !static {
+		s.marianPositions(b, "decoder", static)
+	}
+	b.optionalNorm("decoder.embed_norm", to.Dim, "model.decoder.layernorm_embedding")
+	b.layers("decoder", to.DecoderLayers, to)
+	if to.PreNorm {
+		b.norm("decoder.norm", to.Dim, "model.decoder.layer_norm")
+	}
+	if !to.TiedOutput {
+		b.matrix("decoder.out", modelfile.N16K4, to.TargetVocab, to.Dim, drop, "lm_head.weight")
+	}
+	b.vector("decoder.out.bias", to.TargetVocab, false, drop, "final_logits_bias")
+
+	s.tensors, err = b.finish(func(t *checkpoint.Tensor) bool {
+		switch t.Name {
+		case "model.shared.weight", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight":
+			return shared // further names of the one table
+		case "lm_head.weight":
+			return to.TiedOutput
+		}
+		return false
+	})
+	if err != nil {
+		return err
+	}
+	return s.marianVocabularies(c, drop)
+}
+
+// firstOf returns the first of the names that the file has. model.shared.weight goes first where the table is shared.
+func firstOf(b *builder, shared bool, names ...string) string {
+	if shared {
+		names = append([]string{"model.shared.weight"}, append(names, "model.encoder.embed_tokens.weight", "lm_head.weight")...)
+	} else {
+		names = append(names, "model.shared.weight")
+	}
+	for _, name := range names {
+		if _, ok := b.ckpt.Lookup(name); ok {
+			return name
+		}
+	}
+	b.fail(names[0], "is missing, and so are its other names "+strings.Join(names[1:], ", "), "the file is incomplete")
+	return names[0]
+}
+
+// marianSizes checks the configuration and takes over what does not depend on the tensors.
+func (s *source) marianSizes(c *marianConfig) error {
+	path := filepath.Join(s.path, "config.json")
+	for _, f := range []struct {
+		name  string
+		value int
+	}{
+		{"vocab_size", c.VocabSize}, {"d_model", c.Dim}, {"encoder_layers", c.EncoderLayers}, {"decoder_layers", c.DecoderLayers},
+		{"encoder_attention_heads", c.EncoderHeads}, {"decoder_attention_heads", c.DecoderHeads},
+		{"encoder_ffn_dim", c.EncoderFFN}, {"decoder_ffn_dim", c.DecoderFFN}, {"max_position_embeddings", c.MaxPositions},
+	} {
+		if f.value <= 0 || f.value > 1<<24 {
+			return failure(path, fmt.Sprintf("%s is %d", f.name, f.value), "the file must give this number, above 0")
+		}
+	}
+	if c.EncoderHeads != c.DecoderHeads || c.EncoderFFN != c.DecoderFFN {
+		return failure(path, fmt.Sprintf("encoder and decoder differ: %d and %d heads, ffn %d and %d",
+			c.EncoderHeads, c.DecoderHeads, c.EncoderFFN, c.DecoderFFN), "this version runs models where they agree")
+	}
+	activation, ok := marianActivations[c.Activation]
+	if c.Activation == "" {
+		activation, ok = "gelu", true
+	}
+	if !ok {
+		return failure(path, fmt.Sprintf("activation_function %q is not known", c.Activation), "this version knows relu, gelu, gelu_new, quick_gelu, swish")
+	}
+	if c.DecoderVocabSize == 0 || or(c.Share, true) {
+		c.DecoderVocabSize = c.VocabSize
+	}
+	to := &s.config
+	to.EncoderLayers, to.DecoderLayers, to.Dim, to.Heads, to.FFN = c.EncoderLayers, c.DecoderLayers, c.Dim, c.EncoderHeads, c.EncoderFFN
+	to.SourceVocab, to.TargetVocab, to.MaxLen = c.VocabSize, c.DecoderVocabSize, c.MaxPositions
+	to.PreNorm, to.Activation, to.NormEps, to.EmbedScale = c.NormalizeBefore, activation, 1e-5, 1
+	if c.NormEps > 0 {
+		to.NormEps = float32(c.NormEps)
+	}
+	if c.ScaleEmbedding {
+		to.EmbedScale = float32(math.Sqrt(float64(c.Dim)))
+	}
+	if !c.EOS.set || c.EOS.value < 0 || c.EOS.value >= min(to.SourceVocab, to.TargetVocab) {
+		return failure(path, fmt.Sprintf("eos_token_id %d is not in the vocabulary", c.EOS.value), "it must name the token that ends a sentence")
+	}
+	to.SourceEOS, to.SourceEOSID, to.EOS = true, int32(c.EOS.value), int32(c.EOS.value)
+	return checkSizes(path, to)
+}
+
+// marianStart finds out how the decoder starts. Hugging Face adds a row of zeros for <pad> as the last id and starts from
+// it: the row is dropped, so that <pad> is never produced, and the decoder starts from the zero embedding. A row that
+// training has filled (a fine-tune of tied weights can) is kept, and started from, as Hugging Face does.
+func (s *source) marianStart(c *marianConfig, b *builder, embed string) (drop bool, err error) {
+	path := filepath.Join(s.path, "config.json")
+	start := -1
+	if c.Start != nil {
+		start = *c.Start
+	} else if c.Pad != nil {
+		start = *c.Pad
+	}
+	if start < 0 || start >= s.config.TargetVocab {
+		return false, failure(path, fmt.Sprintf("decoder_start_token_id %d is not in the vocabulary", start), "it must name the decoder's first token")
+	}
+	table, _ := s.checkpoint.Lookup(embed)
+	if len(table.Shape) != 2 || table.Cols() != s.config.Dim || table.Rows() != s.config.TargetVocab {
+		b.fail(table.Name, fmt.Sprintf("has shape %v, must be [%d %d]", table.Shape, s.config.TargetVocab, s.config.Dim),
+			"config.json and the weights belong to different models")
+		return false, b.err
+	}
+	row := make([]float32, s.config.Dim)
+	if err := table.ReadF32(row, start, 1); err != nil {
+		return false, err
+	}
+	zero := true
+	for _, v := range row {
+		zero = zero && v == 0
+	}
+	s.config.DecoderStart = -1
+	if !zero {
+		s.config.DecoderStart = int32(start)
+	}
+	isPad := c.Pad != nil && *c.Pad == start
+	drop = zero && isPad && start == s.config.TargetVocab-1 && start == s.config.SourceVocab-1
+	if isPad && !drop {
+		s.config.Suppress = append(s.config.Suppress, int32(start))
+	}
+	for _, words := range c.BadWords {
+		switch {
+		case len(words) != 1:
+			s.warnings = append(s.warnings, fmt.Sprintf("bad_words_ids %v is a sequence; only single tokens are suppressed", words))
+		case words[0] < 0 || words[0] >= s.config.TargetVocab:
+			return false, failure(path, fmt.Sprintf("bad_words_ids names token %d of %d", words[0], s.config.TargetVocab), "")
+		case words[0] == start && isPad:
+		default:
+			s.config.Suppress = append(s.config.Suppress, int32(words[0]))
+		}
+	}
+	return drop, nil
+}
+
+func (s *source) marianEmbed(b *builder, drop bool, name string) {
+	layout := modelfile.Rows
+	if s.config.TiedOutput {
+		layout = modelfile.N16K4
+	}
+	b.matrix("decoder.embed", layout, s.config.TargetVocab, s.config.Dim, drop, name)
+}
+
+// marianPositions takes the table as it is, or computes it where newer exports leave it out.
+func (s *source) marianPositions(b *builder, stack string, static bool) {
+	name := "model." + stack + ".embed_positions.weight"
+	t, ok := b.find(name)
+	if !ok && !static {
+		b.fail(name, "is missing, and static_position_embeddings is false: the table was learned", "the file is incomplete")
+		return
+	}
+	var computed []float32
+	if !ok {
+		computed = marianSinusoids(s.config.MaxLen, s.config.Dim)
+	}
+	b.table(stack+".positions", s.config.MaxLen, s.config.Dim, t, computed)
+}
+
+// marianSinusoids is Hugging Face Marian's table: all sines, then all cosines, of p / 10000^(2j/dim), from position 0.
+func marianSinusoids(rows, dim int) []float32 {
+	table := make([]float32, rows*dim)
+	for p := range rows {
+		for j := range dim / 2 {
+			angle := float64(p) / math.Pow(10000, float64(2*j)/float64(dim))
+			table[p*dim+j] = float32(math.Sin(angle))
+			table[p*dim+dim/2+j] = float32(math.Cos(angle))
+		}
+	}
+	return table
+}
+
+// marianVocabularies builds the tokenizers: the .spm files cut text into pieces, vocab.json gives their ids.
+func (s *source) marianVocabularies(c *marianConfig, drop bool) error {
+	var config struct {
+		From     string `json:"source_lang"`
+		To       string `json:"target_lang"`
+		Separate bool   `json:"separate_vocabs"`
+	}
+	if err := readJSON(filepath.Join(s.path, "tokenizer_config.json"), &config); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	s.languages = modelfile.Languages{From: language(config.From), To: language(config.To)}
+
+	sourceName, targetName := "vocab.json", "vocab.json"
+	if _, err := os.Stat(filepath.Join(s.path, "target_vocab.json")); err == nil || config.Separate {
+		targetName = "target_vocab.json"
+	}
+	if targetName != sourceName && s.config.SharedEmbeddings {
+		return failure(s.path, "has two vocabularies, but one table of embeddings for both", "config.json must say share_encoder_decoder_embeddings: false")
+	}
+	read := func(name string, rows int) (map[string]int32, error) {
+		return readVocabulary(filepath.Join(s.path, name), rows, drop)
+	}
+	sourceVocab, err := read(sourceName, c.VocabSize)
+	if err != nil {
+		return err
+	}
+	targetVocab := sourceVocab
+	if targetName != sourceName || c.DecoderVocabSize != c.VocabSize {
+		if targetVocab, err = read(targetName, c.DecoderVocabSize); err != nil {
+			return err
+		}
+	}
+	for name := range sourceVocab {
+		if strings.HasPrefix(name, ">>") && strings.HasSuffix(name, "<<") {
+			s.warnings = append(s.warnings, "the model has several target languages: begin each sentence with a token such as "+name)
+			break
+		}
+	}
+	s.config.TargetUnk = -1
+	if id, ok := targetVocab["<unk>"]; ok {
+		s.config.TargetUnk = id
+	}
+	return s.spmTokenizers("source.spm", "target.spm", sourceVocab, targetVocab, sourceName != targetName)
+}
+
+// readVocabulary reads a vocab.json whose ids must be those of the rows of the embeddings; drop leaves the last one out.
+func readVocabulary(path string, rows int, drop bool) (map[string]int32, error) {
+	vocab := map[string]int32{}
+	if err := readJSON(path, &vocab); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = failure(path, "is missing", "it gives the tokens their ids; download it as well")
+		}
+		return nil, err
+	}
+	if len(vocab) != rows {
+		return nil, failure(path, fmt.Sprintf("has %d tokens, but the embeddings have %d rows", len(vocab), rows), "it belongs to another model")
+	}
+	byID := make([]string, rows)
+	seen := make([]bool, rows)
+	for token, id := range vocab {
+		if id < 0 || int(id) >= rows {
+			return nil, failure(path, fmt.Sprintf("gives %q the id %d, outside of the %d rows of the embeddings", token, id, rows), "it belongs to another model")
+		}
+		if seen[id] {
+			return nil, failure(path, fmt.Sprintf("gives the id %d to %q and to %q", id, byID[id], token), "")
+		}
+		seen[id], byID[id] = true, token
+	}
+	if drop {
+		delete(vocab, byID[rows-1])
+	}
+	return vocab, nil
+}
+
+func readJSON(path string, into any) error {
+	raw, err := readSmall(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return &checkpoint.Error{File: path, Offset: -1, Reason: "is not the JSON that was expected", Err: err}
+	}
+	return nil
+}
+
+// readSmall reads a file that has to fit into memory, and never one of unreasonable size.
+func readSmall(path string) ([]byte, error) {
+	const limit = 64 << 20
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > limit {
+		return nil, failure(path, fmt.Sprintf("is %d bytes long; no such file is", info.Size()), "")
+	}
+	return os.ReadFile(path)
+}
+
+func or(p *bool, otherwise bool) bool {
+	if p == nil {
+		return otherwise
+	}
+	return *p
+}

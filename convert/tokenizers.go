@@ -1,0 +1,85 @@
+package convert
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/edge-infer/edge-infer/convert/ctranslate2"
+	"github.com/edge-infer/edge-infer/runtime/text"
+)
+
+// spmBeside looks for SentencePiece models in the folder, by the names that OPUS-MT and Argos use. Empty: none.
+func (s *source) spmBeside() (source, target string) {
+	for _, names := range [][2]string{{"source.spm", "target.spm"}, {"sentencepiece.model", "sentencepiece.model"}, {"spm.model", "spm.model"}} {
+		found := true
+		for _, name := range names {
+			_, err := os.Stat(filepath.Join(s.path, name))
+			found = found && err == nil
+		}
+		if found {
+			return names[0], names[1]
+		}
+	}
+	return "", ""
+}
+
+// spmTokenizers builds the images of two SentencePiece models whose pieces get their ids from the vocabularies. Where both
+// are the same, one image serves both languages.
+func (s *source) spmTokenizers(sourceName, targetName string, sourceVocab, targetVocab map[string]int32, separate bool) error {
+	read := func(name string) ([]byte, error) {
+		path := filepath.Join(s.path, name)
+		raw, err := readSmall(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, failure(path, "is missing", "it cuts text into the pieces that the vocabulary numbers; download it as well")
+		}
+		return raw, err
+	}
+	source, err := read(sourceName)
+	if err != nil {
+		return err
+	}
+	target, err := read(targetName)
+	if err != nil {
+		return err
+	}
+	if s.sourceTokenizer, err = text.Build(source, sourceVocab); err != nil {
+		return failure(filepath.Join(s.path, sourceName), err.Error(), "")
+	}
+	if !separate && bytes.Equal(source, target) {
+		return nil
+	}
+	if s.targetTokenizer, err = text.Build(target, targetVocab); err != nil {
+		return failure(filepath.Join(s.path, targetName), err.Error(), "")
+	}
+	return nil
+}
+
+// tokenLists builds tokenizers that take tokens with spaces between, for a model that comes without its own.
+func (s *source) tokenLists(m *ctranslate2.Model) error {
+	s.warnings = append(s.warnings, "there is no SentencePiece model beside model.bin: the model takes and gives tokens with spaces between")
+	build := func(v *ctranslate2.Vocabulary) ([]byte, error) {
+		tokens := append([]string{}, v.Tokens...)
+		seen := make(map[string]bool, len(tokens))
+		for i, token := range tokens {
+			if seen[token] {
+				tokens[i] = fmt.Sprintf("<duplicate %d>", i) // with a space: it cannot come in
+			}
+			seen[token] = true
+		}
+		image, err := text.BuildTokens(tokens)
+		if err != nil {
+			return nil, failure(v.Path, err.Error(), "")
+		}
+		return image, nil
+	}
+	var err error
+	if s.sourceTokenizer, err = build(m.Source[0]); err != nil || m.Shared {
+		return err
+	}
+	s.targetTokenizer, err = build(m.Target)
+	return err
+}
