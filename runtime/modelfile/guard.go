@@ -1,6 +1,8 @@
 package modelfile
 
 import (
+	"os"
+	goruntime "runtime"
 	"runtime/debug"
 	"sync"
 )
@@ -17,21 +19,20 @@ func Guard(path string, f func() error) (err error) {
 		if r == nil {
 			return
 		}
-		// Faults are the runtime errors that know an address. A nil pointer is one too, but lies in no map.
-		fault, ok := r.(interface {
-			error
-			Addr() uintptr
-		})
-		if !ok {
-			panic(r)
+		file, offset := (*File)(nil), int64(0)
+		switch fault := r.(type) {
+		case interface{ Addr() uintptr }: // a memory fault whose address is known: nil pointers lie in no map
+			file, offset = owner(fault.Addr())
+		case goruntime.Error: // or not, as under QEMU, where it looks like a nil pointer; then ask the file
+			file = cutFile()
 		}
-		file, offset := owner(fault.Addr())
 		if file == nil {
 			panic(r)
 		}
-		e := &FormatError{Path: path, Section: "file", Offset: offset}
-		e.Reason = "changed while in use: it was cut or overwritten in place; copy it again, and replace a model by renaming"
-		err = e
+		err = &FormatError{
+			Path: path, Section: "file", Offset: offset,
+			Reason: "changed while in use: it was cut or overwritten in place; copy it again, and replace a model by renaming",
+		}
 	}()
 	return f()
 }
@@ -79,4 +80,16 @@ func owner(addr uintptr) (*File, int64) {
 		}
 	}
 	return nil, 0
+}
+
+// cutFile is a mapped file that has become shorter than its map, if there is one.
+func cutFile() *File {
+	mapped.Lock()
+	defer mapped.Unlock()
+	for f := range mapped.files {
+		if now, err := os.Stat(f.path); err == nil && os.SameFile(now, f.info) && now.Size() < f.info.Size() {
+			return f
+		}
+	}
+	return nil
 }

@@ -16,6 +16,7 @@ type File struct {
 	path     string
 	data     []byte
 	unmap    func() error // nil when the memory is not a map of ours
+	info     os.FileInfo  // when it was opened
 	sections []section
 	meta     Meta
 	tensors  []Tensor
@@ -60,7 +61,7 @@ func Open(path string) (*File, error) {
 	if size > math.MaxInt-align {
 		return nil, &FormatError{Path: path, Reason: fmt.Sprintf("its %d bytes are more than this 32-bit machine can address", size)}
 	}
-	f := &File{path: path}
+	f := &File{path: path, info: info}
 	if err := f.load(file, int(size)); err != nil {
 		return nil, &fs.PathError{Op: "map", Path: path, Err: err}
 	}

@@ -120,7 +120,7 @@ func (m *broken) fix() {
 
 func fixSums(b []byte) {
 	n := uint64(le.Uint32(b[12:]))
-	if size := uint64(len(b)); n <= (size-headerSize)/entrySize {
+	if size := uint64(len(b)); n <= min(maxSections, (size-headerSize)/entrySize) {
 		table := b[headerSize : headerSize+n*entrySize]
 		for ; len(table) > 0; table = table[entrySize:] {
 			s := decodeSection(table)
