@@ -183,17 +183,19 @@ const (
 )
 
 func isOneOf(word, list string) bool {
-	for word != "" {
-		i := strings.Index(list, word)
+	if word == "" {
+		return false
+	}
+	for from := 1; ; from++ {
+		i := strings.Index(list[from:], word)
 		if i < 0 {
 			return false
 		}
-		if list[i-1] == ' ' && list[i+len(word)] == ' ' {
+		from += i
+		if end := from + len(word); list[from-1] == ' ' && end < len(list) && list[end] == ' ' {
 			return true
 		}
-		list = list[i+len(word):]
 	}
-	return false
 }
 
 // isInitials: J, U.S, J.R.R; letters with full stops between.
