@@ -82,7 +82,7 @@ func checkTarget(dst string, force bool) error {
 	case err == nil && !force:
 		return fmt.Errorf("%s: %w; choose another name, or replace it with --force", dst, fs.ErrExist)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return err // among others: a parent that is a file
+		return fmt.Errorf("%s cannot be written: %w", dst, err) // among others: a parent that is a file
 	}
 	folder := filepath.Dir(dst)
 	info, err = os.Stat(folder)
@@ -165,16 +165,16 @@ const readable = "give the folder of a CTranslate2 model (model.bin with its voc
 // unknownFolder says what was looked for, and names formats that are recognised but not read.
 func unknownFolder(folder string) error {
 	for _, known := range []struct{ pattern, what, do string }{
-		{"*.npz", "a native Marian model", "convert it with transformers' convert_marian_to_pytorch.py or ctranslate2's ct2-marian-converter first"},
-		{"*.gguf", "a GGUF model", readable},
-		{"*.onnx", "an ONNX model", readable},
-		{"*.alphas.bin", "a Bergamot (Firefox) model", readable},
+		{"*.npz", "a native Marian model, which this version does not read", "convert it with ct2-marian-converter or transformers' convert_marian_to_pytorch.py first"},
+		{"*.gguf", "a GGUF model, which this version does not read", readable},
+		{"*.onnx", "an ONNX model, which this version does not read", readable},
+		{"*.alphas.bin", "a Bergamot (Firefox) model, which this version does not read", readable},
 		{"*.pt", "a PyTorch checkpoint without config.json", "if it is OpenNMT-py's, convert it with ct2-opennmt-py-converter first"},
-		{"pytorch_model.bin", "weights without config.json, which says how many layers and heads they make", "copy config.json beside it"},
-		{"*.safetensors", "weights without config.json, which says how many layers and heads they make", "copy config.json beside it"},
+		{"pytorch_model.bin", "weights without a config.json beside them, which says how many layers and heads they make", "copy it there"},
+		{"*.safetensors", "weights without a config.json beside them, which says how many layers and heads they make", "copy it there"},
 	} {
 		if found, _ := filepath.Glob(filepath.Join(folder, known.pattern)); len(found) > 0 {
-			return failure(folder, fmt.Sprintf("holds %s (%s), which this version does not read", known.what, filepath.Base(found[0])), known.do)
+			return failure(found[0], "is "+known.what, known.do)
 		}
 	}
 	return failure(folder, "holds no model that this version reads: neither model.bin (CTranslate2) nor config.json (Hugging Face) is there", readable)

@@ -103,13 +103,9 @@ func (s *source) ctranslate2(m *ctranslate2.Model) error {
 	if !to.SharedEmbeddings {
 		decoderTable()
 	}
-	same := stored == decoderStored
-	if stored && decoderStored {
-		if same, err = sameNumbers(encoderTable, decoderPositions); err != nil {
-			return err
-		}
-	}
-	if !same {
+	if own, err := b.ownPositions("encoder/position_encodings/encodings", "decoder/position_encodings/encodings"); err != nil {
+		return err
+	} else if own {
 		b.table("decoder.positions", to.MaxLen, to.Dim, decoderPositions, computed)
 	}
 	b.optionalNorm("decoder.embed_norm", to.Dim, "decoder/layernorm_embedding")

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/edge-infer/edge-infer/convert/reference"
@@ -175,4 +176,76 @@ func compareRuns(t *testing.T, m *reference.Transformer, items []ctranslate2Item
 		}
 	}
 	t.Logf("%d items, %d runs, logits within %.2g, scores within %.2g", len(items), runs, worst, worstScore)
+}
+
+// TestTransliteration runs a real, trained model: CTranslate2's own test model, 20 names, and the words that CTranslate2's
+// tests expect of it. Its positions are computed, from 1; another table gives 18 names.
+func TestTransliteration(t *testing.T) {
+	const folder = "testdata/aren-transliteration"
+	var golden struct {
+		Items []struct {
+			Source      []string  `json:"source"`
+			Hypothesis  []string  `json:"hypothesis"`
+			LogProb     float64   `json:"cum_log_prob"`
+			FirstLogits []float32 `json:"first_step_logits"`
+		} `json:"items"`
+	}
+	readGolden(t, folder, &golden)
+	m := openReference(t, folder)
+	source, target := readTokens(t, folder+"/source_vocabulary.txt"), readTokens(t, folder+"/target_vocabulary.txt")
+	translate := func(tokens []string, o reference.SearchOptions) (string, reference.Hypothesis, []int32) {
+		var ids []int32
+		for _, token := range tokens {
+			ids = append(ids, int32(max(slices.Index(source, token), 0)))
+		}
+		ids = m.Source(ids)
+		h, err := m.Search(ids, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var name string
+		for _, id := range h.IDs {
+			if id != m.Config.EOS {
+				name += target[id]
+			}
+		}
+		return name, h, ids
+	}
+	var worst, worstScore float64
+	for i, item := range golden.Items {
+		name, h, ids := translate(item.Source, reference.SearchOptions{})
+		if want := strings.Join(item.Hypothesis, ""); name != want {
+			t.Errorf("%d: %s, want %s", i, name, want)
+		}
+		worst = max(worst, furthest(firstLogits(t, m, ids), item.FirstLogits))
+		worstScore = max(worstScore, math.Abs(float64(h.LogProb)-item.LogProb))
+	}
+	if len(golden.Items) != 20 || worst > 1e-3 || worstScore > 1e-3 {
+		t.Errorf("%d items, logits within %g, scores within %g", len(golden.Items), worst, worstScore)
+	}
+	t.Logf("%d names, logits within %.2g, scores within %.2g", len(golden.Items), worst, worstScore)
+	for name, letters := range map[string]string{"atzmon": "آتزمون", "achison": "آتشيسون", "azza": "آزا"} {
+		if got, _, _ := translate(strings.Split(letters, ""), reference.SearchOptions{Beam: 2, LengthPenalty: 1}); got != name {
+			t.Errorf("%s: %s, want %s", letters, got, name)
+		}
+	}
+	// The same names, and azza, by CTranslate2 itself under many settings.
+	var runs ctranslate2Golden
+	raw, err := os.ReadFile("testdata/aren-ctranslate2.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(raw, &runs); err != nil {
+		t.Fatal(err)
+	}
+	compareRuns(t, m, runs.Items)
+}
+
+func readTokens(t *testing.T, path string) []string {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(strings.Split(strings.TrimSuffix(string(raw), "\n"), "\n"), "<unk>")
 }

@@ -180,7 +180,9 @@ func (s *source) marian(c *marianConfig) error {
 	if !shared {
 		s.marianEmbed(b, drop, decoderEmbed)
 	}
-	if _, ok := s.checkpoint.Lookup("model.decoder.embed_positions.weight"); ok || !static {
+	if own, err := b.ownPositions("model.encoder.embed_positions.weight", "model.decoder.embed_positions.weight"); err != nil {
+		return err
+	} else if own || !static {
 		s.marianPositions(b, "decoder", static)
 	}
 	b.optionalNorm("decoder.embed_norm", to.Dim, "model.decoder.layernorm_embedding")

@@ -98,7 +98,15 @@ func (r *Report) Mean() *quant.Stats {
 // WriteTable prints a line a quantized tensor, the others together, the worst, the mean, and the totals.
 func (r *Report) WriteTable(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "tensor\tshape\tbefore\tafter\tmax error\trms error\tSNR dB\tcosine\t")
+	// Names to the left, numbers to the right: the writer aligns all columns alike, so the names come padded.
+	width := len("tensor")
+	for i := range r.Tensors {
+		if r.Tensors[i].DType == modelfile.I8 {
+			width = max(width, len(r.Tensors[i].Name))
+		}
+	}
+	name := func(s string) string { return fmt.Sprintf("%-*s", width, s) }
+	fmt.Fprintln(t, name("tensor")+"\tshape\tbefore\tafter\tmax error\trms error\tSNR dB\tcosine\t")
 	var rest TensorReport
 	restCount := 0
 	for i := range r.Tensors {
@@ -109,19 +117,24 @@ func (r *Report) WriteTable(w io.Writer) error {
 			restCount++
 			continue
 		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%s\t\n", row.Name, shapeText(row.Shape), row.BytesBefore, row.BytesAfter, row.figures())
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%s\t\n", name(row.Name), shapeText(row.Shape), row.BytesBefore, row.BytesAfter, row.figures())
 	}
 	if restCount > 0 {
-		fmt.Fprintf(t, "%d in float32\t\t%d\t%d\t\t\t\t\t\n", restCount, rest.BytesBefore, rest.BytesAfter)
+		fmt.Fprintf(t, "%s\t\t%d\t%d\t\t\t\t\t\n", name(fmt.Sprintf("%d in float32", restCount)), rest.BytesBefore, rest.BytesAfter)
 	}
 	if worst := r.Worst(); worst != nil {
-		fmt.Fprintf(t, "worst: %s\t\t\t\t%s\t\n", worst.Name, worst.figures())
+		fmt.Fprintf(t, "%s\t\t\t\t%s\t\n", name("worst"), worst.figures())
 		all := TensorReport{stats: *r.Mean()}
-		fmt.Fprintf(t, "mean\t\t\t\t%s\t\n", all.figures())
+		fmt.Fprintf(t, "%s\t\t\t\t%s\t\n", name("mean"), all.figures())
 	}
-	fmt.Fprintf(t, "total\t\t%d\t%d\t\t\t\t\t\n", r.BytesBefore(), r.BytesAfter())
+	fmt.Fprintf(t, "%s\t\t%d\t%d\t\t\t\t\t\n", name("total"), r.BytesBefore(), r.BytesAfter())
 	if err := t.Flush(); err != nil {
 		return err
+	}
+	if worst := r.Worst(); worst != nil {
+		if _, err := fmt.Fprintf(w, "worst: %s\n", worst.Name); err != nil {
+			return err
+		}
 	}
 	_, err := fmt.Fprintf(w, "%s: %d parameters, %d bytes in the file, %v\n", r.Format, r.Parameters(), r.FileBytes, r.Duration.Round(time.Millisecond))
 	return err

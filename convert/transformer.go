@@ -202,6 +202,17 @@ func (b *builder) layers(stack string, count int, c *runtime.TransformerConfig) 
 	}
 }
 
+// ownPositions says whether the decoder has a table of positions that is not the encoder's.
+func (b *builder) ownPositions(encoder, decoder string) (bool, error) {
+	e, ok := b.find(encoder)
+	d, found := b.find(decoder)
+	if !ok || !found {
+		return ok != found, nil
+	}
+	same, err := sameNumbers(e, d)
+	return !same, err
+}
+
 // finish fails where a weight was left over: a model with a part that we do not know would give wrong results silently.
 // ignore names the tensors that may stay behind.
 func (b *builder) finish(ignore func(t *checkpoint.Tensor) bool) ([]tensor, error) {

@@ -202,7 +202,7 @@ func (w *writer) floats(t *tensor, report *TensorReport) error {
 			if err != nil {
 				return err
 			}
-			if err := finite(p.from.Name, 0, values); err != nil {
+			if err := finite(p.from, 0, values); err != nil {
 				return err
 			}
 			row = append(row, values[:p.rows]...)
@@ -224,7 +224,7 @@ func (w *writer) floats(t *tensor, report *TensorReport) error {
 			if err := from.ReadF32(line[:cols], row, 1); err != nil {
 				return err
 			}
-			if err := finite(from.Name, row, line[:cols]); err != nil {
+			if err := finite(from, row, line[:cols]); err != nil {
 				return err
 			}
 		}
@@ -264,18 +264,17 @@ func (w *writer) write(data []int8) error {
 
 // rowError names the tensor and the row of the source; a NaN or an infinity is the usual cause.
 func rowError(t *checkpoint.Tensor, row int, values []float32, err error) error {
-	if e := finite(t.Name, row, values); e != nil {
-		e.File = t.File
+	if e := finite(t, row, values); e != nil {
 		return e
 	}
 	return &checkpoint.Error{File: t.File, Tensor: t.Name, Offset: -1, Reason: fmt.Sprintf("row %d", row), Err: err}
 }
 
 // finite finds a NaN or an infinity in a row.
-func finite(name string, row int, values []float32) *checkpoint.Error {
+func finite(t *checkpoint.Tensor, row int, values []float32) error {
 	for i, v := range values {
 		if v-v != 0 {
-			return &checkpoint.Error{Tensor: name, Offset: -1, Reason: fmt.Sprintf("row %d, column %d is %v", row, i, v),
+			return &checkpoint.Error{File: t.File, Tensor: t.Name, Offset: -1, Reason: fmt.Sprintf("row %d, column %d is %v", row, i, v),
 				Do: "the weights are damaged or the training diverged; get them again"}
 		}
 	}

@@ -12,6 +12,7 @@ Models (d 32, 4 heads, 2 + 2 layers, ffn 80, which is no multiple of 16 x 2 on p
   marian-half         the same weights rounded to float16
   marian-separate     two vocabularies, pre-norm, relu, tied target side: the form that recipe/zh-en exports
   ct2-float32, ct2-int8   CTranslate2's conversion of marian-safetensors
+and aren-ctranslate2.json: CTranslate2's answers for the real model in aren-transliteration
 """
 import importlib.util
 import json
@@ -178,7 +179,7 @@ def write_tokenizer(folder, source_from, vocab, target_vocab=None):
               open(os.path.join(folder, "tokenizer_config.json"), "w"))
 
 
-def translate(folder, vocab, items, compute_type="float32"):
+def translate(folder, vocab, items, compute_type="float32", target=None):
     """CTranslate2's answers, under every setting. The end token is part of ids."""
     t = ctranslate2.Translator(folder, device="cpu", compute_type=compute_type, intra_threads=1)
     token = {i: p for p, i in vocab.items()}
@@ -188,7 +189,7 @@ def translate(folder, vocab, items, compute_type="float32"):
         runs = []
         for s in SETTINGS:
             r = t.translate_batch([tokens], return_scores=True, return_end_token=True, **s)[0]
-            runs.append(dict(s, ids=[vocab[p] for p in r.hypotheses[0]], score=round(r.scores[0], 6)))
+            runs.append(dict(s, ids=[(target or vocab)[p] for p in r.hypotheses[0]], score=round(r.scores[0], 6)))
         first = t.translate_batch([tokens], beam_size=1, max_decoding_length=1, min_decoding_length=0, return_logits_vocab=True)[0]
         out.append({"source": ids, "first_logits": [round(float(x), 6) for x in np.array(first.logits[0][0])], "runs": runs})
     return out
@@ -234,6 +235,16 @@ def separate(folder, tsv):
     write_json(os.path.join(folder, "golden.json"), {"versions": VERSIONS, "items": items})
 
 
+def transliteration(out):
+    """CTranslate2's answers for its own test model: the 20 names of golden.json, and azza. Its source has no </s>."""
+    folder = os.path.join(HERE, "aren-transliteration")
+    source, target = ({t: i for i, t in enumerate(open(os.path.join(folder, side + "_vocabulary.txt"), encoding="utf-8").read()
+                                                  .split("\n")[:-1] + ["<unk>"])} for side in ("source", "target"))
+    names = [i["source"] for i in json.load(open(os.path.join(folder, "golden.json"), encoding="utf-8"))["items"]] + [list("آزا")]
+    write_json(os.path.join(out, "aren-ctranslate2.json"),
+               {"versions": VERSIONS, "items": translate(folder, source, [[source[t] for t in n] for n in names], target=target)})
+
+
 def main(out, tsv):
     folders = {n: os.path.join(out, n) for n in ("marian-safetensors", "marian-bin", "marian-half", "marian-separate", "ct2-float32", "ct2-int8")}
     for f in folders.values():
@@ -275,6 +286,7 @@ def main(out, tsv):
         write_json(os.path.join(folders[name], "golden.json"), golden)
 
     separate(folders["marian-separate"], tsv)
+    transliteration(out)
     open(os.path.join(out, "LICENCE-NOTE.md"), "w").write(
         "The weights in marian-* and ct2-* were trained on random numbers by make_golden.py, and are under this repository's licence.\n"
         "The .spm files were trained on English sentences of Tatoeba (https://tatoeba.org, CC-BY 2.0 FR).\n")

@@ -1,0 +1,347 @@
+package convert
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/edge-infer/edge-infer/convert/reference"
+	"github.com/edge-infer/edge-infer/runtime"
+	"github.com/edge-infer/edge-infer/runtime/modelfile"
+	"github.com/edge-infer/edge-infer/runtime/text"
+)
+
+// converted converts a folder of testdata and opens the result.
+func converted(t *testing.T, folder string, o Options) (*modelfile.File, *Report) {
+	t.Helper()
+	dst := filepath.Join(t.TempDir(), "out.ei8")
+	report, err := Convert(context.Background(), folder, dst, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := modelfile.Open(dst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f, report
+}
+
+// sameTensor compares two tensors byte for byte.
+func sameTensor(a, b *modelfile.Tensor) bool {
+	return a.DType == b.DType && a.Layout == b.Layout && slices.Equal(a.Shape, b.Shape) && bytes.Equal(a.Data, b.Data) &&
+		slices.Equal(a.Scale, b.Scale) && slices.Equal(a.Sum, b.Sum)
+}
+
+// TestSameWeights: one model in three forms gives the same tensors, byte for byte: safetensors without tables of positions,
+// pickle with them, and CTranslate2's conversion.
+func TestSameWeights(t *testing.T) {
+	want, _ := converted(t, marianFolder, Options{})
+	for _, folder := range []string{binFolder, ct2Folder} {
+		got, _ := converted(t, folder, Options{})
+		if len(got.Tensors()) != len(want.Tensors()) {
+			t.Fatalf("%s: %d tensors, want %d", folder, len(got.Tensors()), len(want.Tensors()))
+		}
+		for i := range want.Tensors() {
+			w := &want.Tensors()[i]
+			g, ok := got.Lookup(w.Name)
+			if !ok || !sameTensor(g, w) {
+				t.Errorf("%s: tensor %s differs", folder, w.Name)
+			}
+		}
+		if !bytes.Equal(got.Section(modelfile.SectionTokenizerSource), want.Section(modelfile.SectionTokenizerSource)) {
+			t.Errorf("%s: tokenizer differs", folder)
+		}
+		a, b := config(t, got), config(t, want)
+		b.SourceEOS = a.SourceEOS // the one thing that CTranslate2's config.json may leave open; compared below
+		if got, want := mustJSON(t, a), mustJSON(t, b); got != want {
+			t.Errorf("%s: config %s, want %s", folder, got, want)
+		}
+		if !a.SourceEOS {
+			t.Errorf("%s: a Marian model ends its source sentences with </s>", folder)
+		}
+	}
+}
+
+func config(t *testing.T, f *modelfile.File) *runtime.TransformerConfig {
+	t.Helper()
+	c, err := runtime.ParseTransformerConfig(f.Meta().Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestInt8IsCopied: CTranslate2's int8 arrives unchanged, so that the file stands for exactly the same weights.
+func TestInt8IsCopied(t *testing.T) {
+	f, report := converted(t, int8Folder, Options{})
+	s, err := open(int8Folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	checked := 0
+	for _, from := range s.tensors {
+		if from.spec.DType != modelfile.I8 {
+			continue
+		}
+		to, _ := f.Lookup(from.spec.Name)
+		row, first := make([]int8, from.spec.Cols()), 0
+		for _, p := range from.parts {
+			for i := range p.rows {
+				if err := p.from.ReadI8(row, i, 1); err != nil {
+					t.Fatal(err)
+				}
+				for j, want := range row {
+					n, at := first+i, 0
+					if to.Layout == modelfile.N16K4 {
+						at = n/16*16*to.PaddedCols() + j/4*64 + n%16*4 + j%4
+					} else {
+						at = n*to.PaddedCols() + j
+					}
+					if to.I8()[at] != want {
+						t.Fatalf("%s: row %d, column %d is %d, want %d", from.spec.Name, n, j, to.I8()[at], want)
+					}
+					checked++
+				}
+			}
+			first += p.rows
+		}
+	}
+	for _, row := range report.Tensors {
+		if !row.Copied || row.MaxError() != 0 {
+			t.Errorf("%s: copied %v, error %g", row.Name, row.Copied, row.MaxError())
+		}
+	}
+	m, err := ReferenceOf(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var golden ctranslate2Golden
+	readGolden(t, int8Folder, &golden)
+	compareRuns(t, m, golden.Items)
+	t.Logf("%d weights", checked)
+}
+
+// TestQuantizationCost bounds what int8 weights change: every weight within half a step of its row, and few tokens.
+func TestQuantizationCost(t *testing.T) {
+	for _, folder := range []string{marianFolder, separateFolder} {
+		f, report := converted(t, folder, Options{})
+		exact, err := OpenReference(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rounded, err := ReferenceOf(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if worst := report.Worst(); worst == nil || worst.SNR() < 35 {
+			t.Errorf("%s: worst tensor %+v", folder, worst)
+		}
+		if mean := report.Mean(); mean.Cosine() < 0.9999 || mean.Max() == 0 {
+			t.Errorf("%s: cosine %g, largest error %g", folder, mean.Cosine(), mean.Max())
+		}
+		var golden pytorchGolden
+		readGolden(t, folder, &golden)
+		same := 0
+		for _, item := range golden.Items {
+			o := reference.SearchOptions{MaxLength: 24}
+			a, errA := exact.Greedy(item.Source, o)
+			b, errB := rounded.Greedy(item.Source, o)
+			if err := errors.Join(errA, errB); err != nil {
+				t.Fatal(err)
+			}
+			if slices.Equal(a.IDs, b.IDs) {
+				same++
+			}
+		}
+		if same < len(golden.Items)*3/4 {
+			t.Errorf("%s: int8 weights keep %d of %d sentences", folder, same, len(golden.Items))
+		}
+		t.Logf("%s: %d of %d sentences unchanged, worst SNR %.1f dB", folder, same, len(golden.Items), report.Worst().SNR())
+	}
+}
+
+// TestReport: the figures add up, and the table has a line for each matrix.
+func TestReport(t *testing.T) {
+	var calls int
+	var last, all int64
+	f, r := converted(t, marianFolder, Options{Progress: func(tensor string, done, total int64) {
+		if calls++; tensor == "" || done < last || done > total {
+			t.Errorf("progress %q %d of %d after %d", tensor, done, total, last)
+		}
+		last, all = done, total
+	}})
+	if calls == 0 || last != all || all != r.BytesBefore() {
+		t.Errorf("progress ended at %d of %d, the tensors are %d", last, all, r.BytesBefore())
+	}
+	// 59 x 32 embeddings, 2 encoder and 2 decoder layers of d 32 and ffn 80, a bias of 59, 64 positions.
+	layer := int64(4*32*32 + 4*32 + 2*32*80 + 80 + 32 + 2*64)
+	cross := int64(4*32*32 + 4*32 + 64)
+	if want := 59*32 + 4*layer + 2*cross + 59 + 64*32; r.Parameters() != want {
+		t.Errorf("%d parameters, want %d", r.Parameters(), want)
+	}
+	if r.FileBytes != f.Size() {
+		t.Errorf("file of %d bytes, reported %d", f.Size(), r.FileBytes)
+	}
+	var data int64
+	for _, x := range f.Tensors() {
+		data += int64(len(x.Data)) + 4*int64(len(x.Scale)+len(x.Sum))
+	}
+	if r.BytesAfter() != data {
+		t.Errorf("tensors of %d bytes, reported %d", data, r.BytesAfter())
+	}
+	var table strings.Builder
+	if err := r.WriteTable(&table); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"decoder.layers.1.cross.kv", "64x32", "worst: ", "mean", "SNR dB", "in float32"} {
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("the table lacks %q:\n%s", want, table.String())
+		}
+	}
+	t.Log("\n" + table.String())
+}
+
+// TestMeta: options win over what the source says.
+func TestMeta(t *testing.T) {
+	f, _ := converted(t, marianFolder, Options{})
+	m := f.Meta()
+	if m.Name != "marian-safetensors" || m.Languages != (modelfile.Languages{From: "en", To: "de"}) || m.Licence != "" ||
+		m.Tool != "edge-infer "+runtime.Version || m.Family != "transformer" {
+		t.Errorf("%+v", m)
+	}
+	f, _ = converted(t, marianFolder, Options{Name: "n", From: "zh", To: "fr", Licence: "CC-BY-4.0", Source: "here", Attributions: []string{"a", "b"}})
+	m = f.Meta()
+	if m.Name != "n" || m.Languages != (modelfile.Languages{From: "zh", To: "fr"}) || m.Licence != "CC-BY-4.0" || m.Source != "here" ||
+		!slices.Equal(m.Attributions, []string{"a", "b"}) {
+		t.Errorf("%+v", m)
+	}
+
+	folder := filepath.Join(t.TempDir(), "opus-mt-zho-en")
+	copyFolder(t, ct2Folder, folder)
+	writeFile(t, filepath.Join(folder, "README.md"), "---\nlanguage: zh\nlicense: cc-by-4.0\n---\n# x\n")
+	f, _ = converted(t, folder, Options{})
+	if m := f.Meta(); m.Languages != (modelfile.Languages{From: "zh", To: "en"}) || m.Licence != "cc-by-4.0" || m.Name != "opus-mt-zho-en" {
+		t.Errorf("%+v", m)
+	}
+}
+
+// TestTokenizers: ids come from vocab.json, not from the SentencePiece model; <pad> is gone.
+func TestTokenizers(t *testing.T) {
+	f, _ := converted(t, marianFolder, Options{})
+	if f.Section(modelfile.SectionTokenizerTarget) != nil {
+		t.Error("one vocabulary and two equal SentencePiece models need one image")
+	}
+	tok, err := text.Open(f.Section(modelfile.SectionTokenizerSource))
+	if err != nil {
+		t.Fatal(err)
+	}
+	vocab := map[string]int32{}
+	if err := readJSON(filepath.Join(marianFolder, "vocab.json"), &vocab); err != nil {
+		t.Fatal(err)
+	}
+	for piece, want := range vocab {
+		id, ok := tok.ID(piece)
+		if piece == "<pad>" {
+			if ok {
+				t.Error("<pad> is still there")
+			}
+		} else if !ok || id != want {
+			t.Errorf("%q is %d, want %d", piece, id, want)
+		}
+	}
+	if tok.Size() != 59 || config(t, f).TargetVocab != 59 || config(t, f).DecoderStart != -1 {
+		t.Errorf("%d tokens, config %+v", tok.Size(), config(t, f))
+	}
+	f, _ = converted(t, separateFolder, Options{})
+	if f.Section(modelfile.SectionTokenizerTarget) == nil {
+		t.Error("two vocabularies need two images")
+	}
+}
+
+// TestDeterminism: the same source gives the same bytes.
+func TestDeterminism(t *testing.T) {
+	var files [2][]byte
+	for i := range files {
+		dst := filepath.Join(t.TempDir(), "m.ei8")
+		if _, err := Convert(context.Background(), separateFolder, dst, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if files[i], err = os.ReadFile(dst); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(files[0], files[1]) {
+		t.Error("two conversions differ")
+	}
+}
+
+// TestCancel: a context that ends stops the conversion in the middle, and nothing stays behind.
+func TestCancel(t *testing.T) {
+	folder := t.TempDir()
+	ctx, cancel := context.WithCancel(context.Background())
+	_, err := Convert(ctx, marianFolder, filepath.Join(folder, "m.ei8"), Options{Progress: func(string, int64, int64) { cancel() }})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	wantEmpty(t, folder)
+}
+
+func TestForce(t *testing.T) {
+	folder := t.TempDir()
+	dst := filepath.Join(folder, "m.ei8")
+	writeFile(t, dst, "precious")
+	if _, err := Convert(context.Background(), marianFolder, dst, Options{}); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("error %v", err)
+	}
+	if raw, _ := os.ReadFile(dst); string(raw) != "precious" {
+		t.Error("the existing file was touched")
+	}
+	if _, err := Convert(context.Background(), marianFolder, dst, Options{Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := modelfile.Open(dst); err != nil {
+		t.Error(err)
+	} else {
+		f.Close()
+	}
+	// A conversion that fails leaves the old file.
+	if _, err := Convert(context.Background(), t.TempDir(), dst, Options{Force: true}); err == nil {
+		t.Error("an empty folder was converted")
+	}
+	if f, err := modelfile.Open(dst); err != nil {
+		t.Error(err)
+	} else {
+		f.Close()
+	}
+}
+
+// TestSinusoids: both tables begin as their definitions say; a wrong choice is a silent loss of quality.
+func TestSinusoids(t *testing.T) {
+	const dim = 8
+	marian, ct2 := marianSinusoids(3, dim), ctranslate2Sinusoids(3, dim)
+	for p := range 3 {
+		for j := range dim / 2 {
+			at := float64(p) / math.Pow(10000, float64(j)/(dim/2))
+			if got := float64(marian[p*dim+j]); math.Abs(got-math.Sin(at)) > 1e-7 {
+				t.Errorf("marian sine %d %d: %g", p, j, got)
+			}
+			if got := float64(marian[p*dim+dim/2+j]); math.Abs(got-math.Cos(at)) > 1e-7 {
+				t.Errorf("marian cosine %d %d: %g", p, j, got)
+			}
+			at = float64(p+1) / math.Pow(10000, float64(j)/(dim/2-1))
+			if got := float64(ct2[p*dim+j]); math.Abs(got-math.Sin(at)) > 1e-6 {
+				t.Errorf("ctranslate2 sine %d %d: %g", p, j, got)
+			}
+		}
+	}
+}
