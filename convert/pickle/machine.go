@@ -64,7 +64,7 @@ type input struct {
 	src   io.ReaderAt
 	pos   int64 // of the next byte
 	size  int64
-	buf   [16 << 10]byte
+	buf   [4 << 10]byte
 	start int64 // buf[:n] are the bytes from start
 	n     int
 }
@@ -131,22 +131,24 @@ func (in *input) uint(n int) (uint64, error) {
 	return binary.LittleEndian.Uint64(b[:]), nil
 }
 
-// machine is the stack machine. Costs are rough counts of bytes in memory, on the high side: a slot of a
-// growing slice counts twice.
+// machine is the stack machine. Costs are counts of the bytes that nodes keep in memory, on the high side. A
+// place on the stack is paid for when the stack first grows to it.
 type machine struct {
 	in     input
 	call   func(module, name string) bool
 	stack  []Node
+	high   int   // how high the stack has been
 	marks  []int // heights of the stack where a MARK was set
+	deep   int   // how many marks there have been at a time
 	memo   map[uint64]Node
 	budget int64
 	at     int64 // offset of the opcode, for errors
 }
 
 const (
-	costSlot   = 32  // an interface in a slice that grows
-	costBox    = 16  // what an interface points to, a number
-	costString = 32  // a string's header, boxed
+	costSlot   = 24  // an interface in a slice that grows by quarters
+	costBox    = 16  // what an interface points to, a number; a mark
+	costString = 16  // a string's header, boxed
 	costNode   = 64  // a container without items
 	costObject = 192 // an Object
 	costMemo   = 96  // an entry of a map
@@ -164,11 +166,12 @@ func (m *machine) spend(n int64) error {
 }
 
 func (m *machine) push(n Node, cost int64) error {
-	if err := m.spend(cost + costSlot); err != nil {
-		return err
-	}
 	m.stack = append(m.stack, n)
-	return nil
+	if len(m.stack) > m.high {
+		m.high = len(m.stack)
+		cost += costSlot
+	}
+	return m.spend(cost)
 }
 
 // floor is the height below which the stack is not to be touched: that of the last mark.
@@ -195,17 +198,21 @@ func (m *machine) top() (Node, error) {
 	return m.stack[len(m.stack)-1], nil
 }
 
-// popMark takes everything above the last mark, and the mark.
+// popMark takes everything above the last mark, and the mark. What it returns is valid until the next push.
 func (m *machine) popMark() ([]Node, error) {
 	if len(m.marks) == 0 {
 		return nil, m.fail("it takes items up to a mark that was not set")
 	}
 	from := m.floor()
 	m.marks = m.marks[:len(m.marks)-1]
-	items := append([]Node(nil), m.stack[from:]...)
-	clear(m.stack[from:])
+	items := m.stack[from:]
 	m.stack = m.stack[:from]
-	return items, m.spend(costSlot * int64(len(items)))
+	return items, nil
+}
+
+// keep copies items, for a node to keep.
+func (m *machine) keep(items []Node) ([]Node, error) {
+	return append([]Node(nil), items...), m.spend(costSlot * int64(len(items)))
 }
 
 // length reads a length of n bytes and checks that as many bytes follow.
@@ -226,7 +233,7 @@ func (m *machine) text(n int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := m.spend(2*length + costString); err != nil {
+	if err := m.spend(length + costString); err != nil {
 		return "", err
 	}
 	if length > math.MaxInt {
@@ -264,7 +271,7 @@ func (m *machine) line() (string, error) {
 				return string(append(b, c[:i]...)), nil
 			}
 		}
-		if err := m.spend(3 * int64(len(c))); err != nil {
+		if err := m.spend(2 * int64(len(c))); err != nil {
 			return "", err
 		}
 		b = append(b, c...)

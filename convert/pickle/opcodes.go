@@ -52,7 +52,11 @@ func (m *machine) step(op byte) error {
 
 	case '(': // MARK
 		m.marks = append(m.marks, len(m.stack))
-		return m.spend(costBox)
+		if len(m.marks) > m.deep {
+			m.deep = len(m.marks)
+			return m.spend(costBox)
+		}
+		return nil
 	case '0': // POP, which takes a mark away if that is on top
 		if len(m.marks) > 0 && len(m.stack) == m.floor() {
 			m.marks = m.marks[:len(m.marks)-1]
@@ -119,17 +123,21 @@ func (m *machine) step(op byte) error {
 		if err != nil {
 			return err
 		}
-		switch op {
-		case 't':
-			return m.push(&Tuple{items}, costNode)
-		case 'l':
-			return m.push(&List{items}, costNode)
-		case 'd':
+		if op == 'd' {
 			d := &Dict{}
 			if err := m.setItems(d, items...); err != nil {
 				return err
 			}
 			return m.push(d, costNode)
+		}
+		if items, err = m.keep(items); err != nil {
+			return err
+		}
+		switch op {
+		case 't':
+			return m.push(&Tuple{items}, costNode)
+		case 'l':
+			return m.push(&List{items}, costNode)
 		}
 		return m.push(&Set{items}, costNode)
 
@@ -241,6 +249,9 @@ func (m *machine) object(op byte) error {
 		if err != nil {
 			return err
 		}
+		if args, err = m.keep(args); err != nil {
+			return err
+		}
 		o, err := m.reduce(g, args)
 		if err != nil {
 			return err
@@ -272,6 +283,9 @@ func (m *machine) object(op byte) error {
 		}
 		if len(items) == 0 {
 			return m.fail("an object without a class")
+		}
+		if items, err = m.keep(items); err != nil {
+			return err
 		}
 		o, err := m.reduce(items[0], items[1:])
 		if err != nil {

@@ -23,7 +23,8 @@ type TorchFile struct {
 	Path string
 	Root Node
 
-	file    *os.File
+	file    io.ReaderAt
+	closer  io.Closer
 	member  string // of the pickle, for errors
 	at      int64  // of the pickle in the file
 	storage map[string]extent
@@ -46,8 +47,15 @@ func LoadTorch(path string) (*TorchFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &TorchFile{Path: path, file: file, storage: make(map[string]extent)}
-	if err := f.load(); err != nil {
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &checkpoint.Error{File: path, Offset: -1, Reason: "it is not a regular file", Do: "give the file itself"}
+	}
+	f := &TorchFile{Path: path, file: file, closer: file, storage: make(map[string]extent)}
+	if err == nil {
+		err = f.load(info.Size())
+	}
+	if err != nil {
 		file.Close()
 		return nil, err
 	}
@@ -55,31 +63,24 @@ func LoadTorch(path string) (*TorchFile, error) {
 }
 
 // Close closes the file; tensors cannot be read afterwards.
-func (f *TorchFile) Close() error { return f.file.Close() }
+func (f *TorchFile) Close() error { return f.closer.Close() }
 
-func (f *TorchFile) load() error {
-	info, err := f.file.Stat()
-	if err != nil {
+func (f *TorchFile) load(size int64) error {
+	if err := f.sniff(size); err != nil {
 		return err
 	}
-	if !info.Mode().IsRegular() {
-		return f.fail("", -1, "give the file itself", nil, "it is not a regular file")
-	}
-	if err := f.sniff(info.Size()); err != nil {
-		return err
-	}
-	archive, err := zip.NewReader(f.file, info.Size())
+	archive, err := zip.NewReader(f.file, size)
 	if err != nil {
 		return f.fail("", -1, "download or save it again", err, "the zip archive cannot be read: damaged, or cut short")
 	}
-	pickle, err := f.members(archive, info.Size())
+	pickle, err := f.members(archive, size)
 	if err != nil {
 		return err
 	}
 	f.at = pickle.offset
 	// Only the pickle is checked against its CRC: storages are read later, a few rows at a time.
 	node, end, err := Read(io.NewSectionReader(f.file, pickle.offset, pickle.size), pickle.size,
-		Options{Budget: 8*info.Size() + 16<<20})
+		Options{Budget: 8*size + 16<<20})
 	if err != nil {
 		return f.pickleError(err)
 	}
