@@ -9,10 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	goruntime "runtime"
+	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -48,8 +47,10 @@ func command(t testing.TB, env []string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// emulator is the command line that starts this binary: its path, and before it what can run it. Under go test -exec qemu
-// the kernel cannot start a foreign binary by itself; EDGE_INFER_TEST_EXEC says how, or QEMU is looked for by its usual names.
+// startSelf is the command line that starts this binary again: its path, and before it what runs it. Under
+// go test -exec "qemu-aarch64-static -cpu cortex-a53" the kernel cannot start a foreign binary by itself, so the emulator and
+// its flags go before. EDGE_INFER_TEST_EXEC says which; else they are found in our own command line, of which QEMU shows its
+// guests the part that is theirs, under the usual names in /proc but not under that of a task.
 var startSelf = sync.OnceValues(func() ([]string, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -58,18 +59,15 @@ var startSelf = sync.OnceValues(func() ([]string, error) {
 	if wrapper := strings.Fields(os.Getenv("EDGE_INFER_TEST_EXEC")); len(wrapper) > 0 {
 		return append(wrapper, self), nil
 	}
-	probe := exec.Command(self, "version")
-	probe.Env = append(os.Environ(), reexec+"=1")
-	if err = probe.Run(); err == nil || !errors.Is(err, syscall.ENOEXEC) {
-		return []string{self}, nil
-	}
-	name := map[string]string{"arm64": "qemu-aarch64", "arm": "qemu-arm"}[goruntime.GOARCH]
-	for _, candidate := range []string{name + "-static", name} {
-		if path, e := exec.LookPath(candidate); name != "" && e == nil {
-			return []string{path, self}, nil
+	line, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/cmdline", os.Getpid()))
+	if words := strings.Split(string(line), "\x00"); err == nil && strings.HasPrefix(filepath.Base(words[0]), "qemu-") {
+		if own := slices.Index(words, os.Args[0]); own > 0 {
+			return append(words[:own:own], self), nil
 		}
 	}
-	return nil, err
+	probe := exec.Command(self, "--version")
+	probe.Env = append(os.Environ(), reexec+"=1")
+	return []string{self}, probe.Run()
 })
 
 func emulator(t testing.TB) []string {
