@@ -48,6 +48,11 @@ func (p *splitter) next(start int) (end int, ok bool) {
 	hasWord := false  // a letter or digit so far
 	numberEnd := true // only digits and spaces so far
 	for i := start; i < len(s); {
+		if c := s[i] | 0x20; 'a' <= c && c <= 'z' {
+			hasWord, numberEnd = true, false
+			i++
+			continue
+		}
 		r, n := utf8.DecodeRuneInString(s[i:])
 		switch {
 		case r == '\n' || r == '\r' || r == '\u2028' || r == '\u2029':
@@ -70,15 +75,12 @@ func (p *splitter) next(start int) (end int, ok bool) {
 		if r == '"' {
 			p.quotes++
 		}
-		if unicode.IsSpace(r) || isChinese(r) {
+		space := unicode.IsSpace(r)
+		if space || isChinese(r) {
 			token = i
 		}
-		if unicode.IsLetter(r) || unicode.IsDigit(r) {
-			hasWord = true
-		}
-		if !unicode.IsDigit(r) && !unicode.IsSpace(r) {
-			numberEnd = false
-		}
+		hasWord = hasWord || isWord(r)
+		numberEnd = numberEnd && (space || unicode.IsDigit(r))
 	}
 	return len(s), false
 }
@@ -125,6 +127,9 @@ func (p *splitter) isEnd(at, after, last, token int, numberOnly bool) bool {
 	if strings.ContainsRune("，、：；,:;—–-", next) && !spaced {
 		return false
 	}
+	if !wordFollows(rest) {
+		return false
+	}
 	// The first letter of what follows, behind quotes and brackets that open.
 	word := strings.TrimLeft(rest, "\"'“‘«‹([{「『（【〈《〔［｛¿¡")
 	first, _ := utf8.DecodeRuneInString(word)
@@ -132,9 +137,10 @@ func (p *splitter) isEnd(at, after, last, token int, numberOnly bool) bool {
 	if strings.ContainsAny(s[at:after], "。！？；｡") {
 		return true
 	}
-	inAddress := strings.Contains(s[token:at], "://") || strings.HasPrefix(s[token:at], "www.")
-	if !spaced && (inAddress || !isChinese(next)) {
-		return false
+	if !spaced {
+		if !isChinese(next) || strings.HasPrefix(s[token:at], "www.") || strings.Contains(s[token:at], "://") {
+			return false
+		}
 	}
 	if unicode.IsLower(first) {
 		return false
@@ -158,8 +164,8 @@ func (p *splitter) abbreviated(token, word string, closed bool) bool {
 	switch {
 	case isOneOf(token, titles):
 		return true
-	case isOneOf(token, counters):
-		return unicode.IsDigit(first)
+	case isOneOf(token, counters) && unicode.IsDigit(first):
+		return true
 	case isOneOf(token, endings) || isInitials(token):
 		return !isOneOf(firstWord(word), starters)
 	}
@@ -170,9 +176,9 @@ func (p *splitter) abbreviated(token, word string, closed bool) bool {
 const (
 	// A name or an example follows: never an end.
 	titles = " Mr Mrs Ms Mx Dr Prof Rev Fr St Mt Ft Gen Col Maj Capt Cpt Lt Sgt Cpl Adm Cmdr Gov Sen Rep Pres Hon Messrs " +
-		"Mme Mlle Herr Hr Sr Sra Srta e.g eg i.e ie cf vs viz al approx ca resp incl excl Dept Univ Assoc Bros "
+		"Mme Mlle Herr Hr Sr Sra Srta e.g eg i.e ie cf v vs viz al approx ca resp incl excl Dept Univ Assoc Bros "
 	// An end unless a number follows.
-	counters = " No Nos Nr Art Fig Figs Tab Vol Ch Sec Eq Eqs Ex p pp P PP ver Ver v V n c " +
+	counters = " No Nos Nr Art Fig Figs Tab Vol Ch Sec Eq Eqs Ex p pp ver Ver " +
 		"Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec "
 	// An end only before a word that often begins a sentence.
 	endings = " etc Inc Ltd Co Corp Jr LLC Ave Blvd Rd a.m p.m A.M P.M Ph.D M.D B.A M.A B.Sc M.Sc Esq Mon Tue Wed Thu Fri Sat Sun "
@@ -227,17 +233,41 @@ func firstWord(s string) string {
 
 func startsWithWord(s string) bool {
 	r, _ := utf8.DecodeRuneInString(s)
-	return unicode.IsLetter(r) || unicode.IsDigit(r)
+	return isWord(r)
+}
+
+// wordFollows says whether a letter or digit comes before the line ends. It gives up, and says yes, after a while.
+func wordFollows(s string) bool {
+	for i, r := range s {
+		if r == '\n' || r == '\r' {
+			return false
+		}
+		if i > 64 || isWord(r) {
+			return true
+		}
+	}
+	return false
+}
+
+func isWord(r rune) bool {
+	return r >= 0x4E00 && r <= 0x9FFF || unicode.IsLetter(r) || unicode.IsDigit(r)
 }
 
 func isMark(r rune) bool {
-	return strings.ContainsRune(".!?。！？；…｡‼⁇⁈⁉؟۔।॥", r) && r != utf8.RuneError
+	switch r {
+	case '.', '!', '?', '。', '！', '？', '；', '…', '｡', '‼', '⁇', '⁈', '⁉', '؟', '۔', '।', '॥':
+		return true
+	}
+	return false
 }
 
 // isChinese: characters written without spaces, and their punctuation.
 func isChinese(r rune) bool {
-	if r < 0x2E80 {
-		return strings.ContainsRune("…“”‘’", r)
+	switch {
+	case r >= 0x4E00 && r <= 0x9FFF:
+		return true
+	case r < 0x2E80:
+		return r == '…' || r == '“' || r == '”' || r == '‘' || r == '’'
 	}
 	return r <= 0x30FF || r >= 0xFF00 && r <= 0xFFEF || unicode.Is(unicode.Han, r)
 }

@@ -54,6 +54,9 @@ func TestSentences(t *testing.T) {
 		"Version 1.2.3 is out.|版本1.2.3发布了。|Get it at example.com!|现在。",
 		"OK!|好的.|再见",
 		"a.b.c",
+		"Puff Daddy、P. Diddy或Diddy。|Roe v. Wade was Grace v. Sessions.|Why?",
+		"他说得不错。“",
+		"End. -",
 		"...",
 		"。",
 	} {
