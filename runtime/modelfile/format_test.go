@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -82,6 +83,23 @@ func TestFormatPageHexdump(t *testing.T) {
 	}
 	if f.Meta().Name != "example" || string(f.Meta().Config) != `{"k":1}` || string(f.Section(SectionTokenizerSource)) != "words" {
 		t.Errorf("metadata of the example: %+v", f.Meta())
+	}
+}
+
+// Files of every version that was released open, and stay in testdata for ever.
+func TestReleasedFiles(t *testing.T) {
+	paths, err := filepath.Glob("testdata/v*.ei8")
+	if err != nil || len(paths) == 0 {
+		t.Fatal("no files", err)
+	}
+	for _, path := range paths {
+		f, err := Open(path)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		readAll(f)
+		f.Close()
 	}
 }
 

@@ -160,6 +160,7 @@ var ruleCases = []ruleCase{
 	{"follow the end of the model", false, func(m *broken) { m.b = append(m.b, 0) }},
 	{"sections do not fit", false, func(m *broken) { put32(m.b[12:], 65) }},
 	{"sections do not fit", false, func(m *broken) { put32(m.b[12:], math.MaxUint32) }},
+	{"sections do not fit", false, func(m *broken) { m.b = m.b[:3*entrySize]; put64(m.b[16:], 3*entrySize) }},
 	{"the section table's checksum does not match", true, func(m *broken) { m.entry(0)[8]++ }},
 	{"needs section", false, func(m *broken) { copy(m.entry(1), "NEWS") }},
 	{"must be marked as one that must be understood", false, func(m *broken) { put32(m.entry(1)[4:], 0) }},
@@ -245,6 +246,10 @@ var ruleCases = []ruleCase{
 	{"reserved bytes in the record", false, func(m *broken) { m.record(blocks)[7] = 1 }},
 	{"reserved bytes in the record", false, func(m *broken) { m.record(half)[recordSize+16+7] = 1 }},
 	{"the data ends at", false, func(m *broken) { put64(m.record(double)[recordSize:], 17) }},
+	{"the data ends at", false, func(m *broken) {
+		data := m.section(SectionTensorData)
+		m.splice(SectionTensorData, bytes.Clone(data[:len(data)-1]))
+	}},
 	{"the data ends at", false, func(m *broken) { put64(m.record(bytesRows)[recordSize:], 1<<30) }},
 	{"must be at", false, func(m *broken) { put64(m.record(half)[16:], le.Uint64(m.record(bytesRows)[16:])) }},
 	{"must be at", false, func(m *broken) { put64(m.record(half)[24:], le.Uint64(m.record(bytesRows)[24:])) }},
