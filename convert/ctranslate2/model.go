@@ -407,7 +407,7 @@ func (m *Model) attachScales(path string) error {
 		if scale.DType != checkpoint.F32 && scale.DType != checkpoint.F16 && scale.DType != checkpoint.BF16 {
 			return fail(again, "%s_scale is %s where a float was expected", name, scale.DType)
 		}
-		if n := scale.Len(); n != 1 && (len(t.Shape) == 0 || n != t.Shape[0]) {
+		if n := scale.Len(); n != 1 && (len(t.Shape) < 2 || n != t.Shape[0]) {
 			return fail(again, "shape %v but %d scales", t.Shape, n)
 		}
 		t.Scale = scale
