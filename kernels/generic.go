@@ -122,12 +122,16 @@ func quantizeRowGeneric(q []int8, x []float32) (scale float32, ok bool) {
 		return 0, true
 	}
 	inv := 127 / absmax
-	for i, v := range x {
-		t := float32(v*inv) + roundMagic
-		qx[i] = int8(min(max(int32(math.Float32bits(t))-0x4b400000, -127), 127))
-	}
+	quantizeGeneric(qx, x, inv)
 	clear(q[len(x):])
 	return absmax / 127, true
+}
+
+func quantizeGeneric(q []int8, x []float32, inv float32) {
+	for i, v := range x {
+		t := float32(v*inv) + roundMagic
+		q[i] = int8(min(max(int32(math.Float32bits(t))-0x4b400000, -127), 127))
+	}
 }
 
 // fold16 adds the lanes of a sum: i+8, i+4, i+2, i+1.
@@ -223,7 +227,10 @@ func softmaxGeneric(x []float32) {
 	for i, v := range x {
 		x[i] = exp32(v - m)
 	}
-	inv := 1 / sumGeneric(x)
+	normaliseGeneric(x, 1/sumGeneric(x))
+}
+
+func normaliseGeneric(x []float32, inv float32) {
 	for i, v := range x {
 		v = float32(v * inv)
 		if v < minNormal {
@@ -338,11 +345,15 @@ func argMaxGeneric(x []float32) int {
 }
 
 func topKGeneric(idx []int32, val []float32, x []float32) int {
-	k, n := len(idx), 0
-	val = cut(val, k)
-	if k == 0 {
+	if len(idx) == 0 {
 		return 0
 	}
+	return insertTopK(idx, cut(val, len(idx)), 0, x, 0)
+}
+
+// insertTopK goes on with a list of n elements: x begins at index first.
+func insertTopK(idx []int32, val []float32, n int, x []float32, first int) int {
+	k := len(idx)
 	for i, v := range x {
 		if n == k && !(v > val[k-1]) || v != v {
 			continue // almost always: the list is full and its last is larger
@@ -354,7 +365,7 @@ func topKGeneric(idx []int32, val []float32, x []float32) int {
 		for ; j > 0 && v > val[j-1]; j-- {
 			val[j], idx[j] = val[j-1], idx[j-1]
 		}
-		val[j], idx[j] = v, int32(i)
+		val[j], idx[j] = v, int32(first+i)
 	}
 	return n
 }

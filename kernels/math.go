@@ -42,7 +42,7 @@ func exp32(x float32) float32 {
 	p = float32(p*r) + 0.04166838526725769
 	p = float32(p*r) + 0.1666652113199234
 	p = float32(p*r) + 0.4999999403953552
-	p = (float32(float32(r*r)*p) + r) + 1
+	p = (float32(float32(p*r)*r) + r) + 1
 	// The low bits of t hold n; shifted into the exponent they multiply p by 2^n.
 	return math.Float32frombits(math.Float32bits(p) + math.Float32bits(t)<<23)
 }

@@ -11,6 +11,7 @@ var variants = []variant{
 		usable: func() bool { return cpuid.CPU.Supports(cpuid.AVX2) },
 		improve: func(s *Set) {
 			s.GemvS8, s.GemmS8 = gemvAVX2, gemmAVX2
+			improveFloats(s)
 		},
 	},
 	{
