@@ -501,3 +501,47 @@ func FuzzVocabulary(f *testing.F) {
 		})
 	})
 }
+
+// TestRealInt8 compares the same model in int8 with its float32 original: no weight may be off by more than
+// one step, for the CTranslate2 of then cut off where that of today rounds.
+func TestRealInt8(t *testing.T) {
+	m, err := OpenModel("../testdata/aren-transliteration-i8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	original, err := OpenModel("../testdata/aren-transliteration")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer original.Close()
+	quantized := 0
+	for _, name := range original.Names() {
+		o, _ := original.Lookup(name)
+		x, ok := m.Lookup(name)
+		if !ok {
+			t.Errorf("%s is missing", name)
+			continue
+		}
+		want, err1 := o.F32()
+		got, err2 := x.F32()
+		if err1 != nil || err2 != nil || len(got) != len(want) {
+			t.Fatal(name, err1, err2, len(got), len(want))
+		}
+		step := make([]float32, x.Rows())
+		if x.Scale != nil {
+			quantized++
+			if err := x.ReadScale(step, 0, len(step)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range want {
+			if d := want[i] - got[i]; max(d, -d) > step[i/x.Cols()]*1.0001 {
+				t.Fatalf("%s: element %d is %v, in float32 %v, step %v", name, i, got[i], want[i], step[i/x.Cols()])
+			}
+		}
+	}
+	if quantized != 69 { // 6 * 4 of the encoder, 6 * 7 of the decoder, two embeddings, the projection
+		t.Error(quantized, "weights are int8")
+	}
+}
