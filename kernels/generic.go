@@ -23,6 +23,9 @@ func generic() Set {
 		Dot:         dotGeneric,
 		Scores:      scoresGeneric,
 		WeightedSum: weightedSumGeneric,
+		L1S8:        l1S8Generic,
+		MaxS8:       maxS8Generic,
+		Survivors:   survivorsGeneric,
 		ArgMax:      argMaxGeneric,
 		TopK:        topKGeneric,
 	}

@@ -99,6 +99,14 @@ type Set struct {
 	// WeightedSum adds to dst[j] the products p[i] * v[i*stride+j], i in order, starting from what dst holds.
 	WeightedSum func(dst, p, v []float32, stride int)
 
+	// L1S8 computes acc[i*N+n] = Σ |x[i*k+j] - w[n, j]|, MaxS8 the largest |x[i*k+j] - w[n, j]|, for x [m, k] and the N =
+	// len(w)/k rows of w; k and N multiples of 16.
+	L1S8, MaxS8 func(acc []int32, x []int8, w []int8, m, k int)
+
+	// Survivors puts into idx, in order, the rows n < len(acc) whose b.Value(acc[n], ...) is not below b.Min, and returns how
+	// many there are. len(acc) is a multiple of 16; idx has room for all of them.
+	Survivors func(idx, acc []int32, scale, residual, norm, length []float32, b *Bound) int
+
 	// ArgMax returns the index of the largest element, the lowest of equal ones. NaN never wins; -1 if there is nothing else.
 	ArgMax func(x []float32) int
 

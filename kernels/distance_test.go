@@ -1,0 +1,194 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// TestGenericDistance holds generic itself against the plain definition of the layout.
+func TestGenericDistance(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 1))
+	for _, c := range [][3]int{{1, 16, 16}, {3, 32, 48}, {2, 48, 64}} {
+		m, n, k := c[0], c[1], c[2]
+		x, w := make([]int8, m*k), make([]int8, n*k)
+		patterns[0].fill(r, x)
+		patterns[0].fill(r, w)
+		l1, top := make([]int32, m*n), make([]int32, m*n)
+		l1S8Generic(l1, x, w, m, k)
+		maxS8Generic(top, x, w, m, k)
+		for i := range l1 {
+			row, col, sum, largest := i/n, i%n, 0, 0
+			for j := range k {
+				d := int(x[row*k+j]) - int(w[col/16*16*k+j/4*64+col%16*4+j%4])
+				sum, largest = sum+max(d, -d), max(largest, d, -d)
+			}
+			if int(l1[i]) != sum || int(top[i]) != largest {
+				t.Fatalf("%v: [%d, %d] is %d and %d, want %d and %d", c, row, col, l1[i], top[i], sum, largest)
+			}
+		}
+	}
+}
+
+// TestDistance compares L1S8 and MaxS8 of every set with generic: every pattern against every pattern at odd offsets.
+func TestDistance(t *testing.T) {
+	eachSet(t, "L1S8", func(t *testing.T, s, gen Set) {
+		exercised.Store(s.Name+" MaxS8", true)
+		r := rand.New(rand.NewPCG(12, 2))
+		ks := []int{16, 32, 48, 64, 80, 272, 784, 1040}
+		if few() {
+			ks = []int{16, 48, 272}
+		}
+		xs, ws := make([]int8, 16*2048), make([]int8, 256*2048)
+		for _, m := range []int{1, 2, 5} {
+			for _, n := range []int{16, 80} {
+				for _, k := range ks {
+					for _, px := range patterns {
+						for _, pw := range patterns {
+							ox, ow := r.IntN(64), r.IntN(64)
+							x, w := xs[ox:ox+m*k], ws[ow:ow+n*k]
+							px.fill(r, x)
+							pw.fill(r, w)
+							checkDistance(t, s, x, w, m, n, k, px.name+" "+pw.name)
+						}
+						if few() {
+							break
+						}
+					}
+				}
+			}
+		}
+		// The longest K: the largest sums.
+		if k := 131056; !few() {
+			x, w := make([]int8, k), make([]int8, 16*k)
+			patterns[1].fill(r, x)
+			patterns[2].fill(r, w)
+			checkDistance(t, s, x, w, 1, 16, k, "longest")
+		}
+	})
+}
+
+func checkDistance(t *testing.T, s Set, x, w []int8, m, n, k int, what string) {
+	t.Helper()
+	for _, op := range []struct {
+		name      string
+		got, want func(acc []int32, x, w []int8, m, k int)
+	}{{"L1S8", s.L1S8, l1S8Generic}, {"MaxS8", s.MaxS8, maxS8Generic}} {
+		want := make([]int32, m*n)
+		op.want(want, x, w, m, k)
+		got, intact := guarded(m * n)
+		op.got(got, x, w, m, k)
+		intact(t, op.name+" "+what)
+		compareS8(t, got, want, op.name+" "+what, m, n, k)
+	}
+}
+
+// TestSurvivors compares every set with generic over coefficients of every kind, all rows passing, none, and NaN.
+func TestSurvivors(t *testing.T) {
+	eachSet(t, "Survivors", func(t *testing.T, s, gen Set) {
+		r := rand.New(rand.NewPCG(13, 3))
+		rounds := 400
+		if few() {
+			rounds = 40
+		}
+		passed := 0
+		for round := range rounds {
+			n := 16 * r.IntN(20)
+			off := r.IntN(5)
+			acc := make([]int32, n+off)[off:]
+			for i := range acc {
+				acc[i] = r.Int32() >> r.IntN(31) * int32(1-2*r.IntN(2))
+			}
+			scale, residual, norm, length := randomF32(r, n), randomF32(r, n), randomF32(r, n), randomF32(r, n)
+			c := randomF32(r, 6)
+			b := &Bound{c[0] * 1e-6, c[1], c[2], c[3], c[4], c[5], float32(r.NormFloat64()) * 3}
+			switch round % 10 {
+			case 0:
+				b.Min = float32(math.Inf(-1))
+			case 1:
+				b.Min = float32(math.Inf(1))
+			case 2:
+				b.Min = float32(math.NaN())
+			case 3:
+				b.Res, b.Res2 = float32(math.Inf(1)), float32(math.Inf(-1)) // NaN passes
+			case 4:
+				if n > 0 { // equal passes
+					j := r.IntN(n)
+					b.Min = b.Value(acc[j], scale[j], residual[j], norm[j], length[j])
+				}
+			}
+			want := make([]int32, n)
+			want = want[:survivorsGeneric(want, acc, scale, residual, norm, length, b)]
+			got, intact := guarded(n)
+			found := s.Survivors(got, acc, scale, residual, norm, length, b)
+			intact(t, "Survivors")
+			if !slices.Equal(got[:found], want) {
+				t.Fatalf("round %d, %d rows: %v, want %v", round, n, got[:found], want)
+			}
+			passed += found
+		}
+		if passed == 0 {
+			t.Error("no row ever passed")
+		}
+	})
+}
+
+func TestDistancePanics(t *testing.T) {
+	eachSet(t, "L1S8", func(t *testing.T, s, gen Set) {
+		x, w, acc := make([]int8, 64), make([]int8, 64*32), make([]int32, 64)
+		f := make([]float32, 32)
+		for i, call := range []func(){
+			func() { s.L1S8(acc, x, w, 1, 24) },
+			func() { s.MaxS8(acc[:16], x, w, 1, 64) },
+			func() { s.L1S8(acc, x[:63], w, 1, 64) },
+			func() { s.L1S8(acc, x, w[:64*16+1], 1, 64) },
+			func() { s.L1S8(acc, x, w, 2, 64) },
+			func() { s.Survivors(acc, acc[:32], f[:31], f, f, f, &Bound{}) },
+			func() { s.Survivors(acc[:16], acc[:32], f, f, f, f, &Bound{}) },
+			func() { s.Survivors(acc, acc[:17], f, f, f, f, &Bound{}) },
+		} {
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Errorf("call %d did not panic", i)
+					}
+				}()
+				call()
+			}()
+		}
+	})
+}
+
+func BenchmarkDistance(b *testing.B) {
+	for _, s := range Available() {
+		for _, m := range []int{1, 16} {
+			const n, k = 256, 384
+			x, w, acc, sums := make([]int8, m*k), make([]int8, n*k), make([]int32, m*n), make([]int32, n)
+			for _, op := range []struct {
+				name string
+				f    func()
+			}{
+				{"L1S8", func() { s.L1S8(acc, x, w, m, k) }},
+				{"MaxS8", func() { s.MaxS8(acc, x, w, m, k) }},
+				{"GemmS8", func() { s.GemmS8(acc, x, w, sums, m, k) }},
+			} {
+				b.Run(fmt.Sprintf("%s/%s/m%d", s.Name, op.name, m), func(b *testing.B) {
+					b.SetBytes(int64(m * n * k))
+					for b.Loop() {
+						op.f()
+					}
+				})
+			}
+		}
+		n := 256
+		idx, acc, f := make([]int32, n), make([]int32, n), make([]float32, n)
+		bound := &Bound{Min: 1}
+		b.Run(s.Name+"/Survivors", func(b *testing.B) {
+			for b.Loop() {
+				s.Survivors(idx, acc, f, f, f, f, bound)
+			}
+		})
+	}
+}
