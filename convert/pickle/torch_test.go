@@ -204,6 +204,7 @@ func TestTorchMalformed(t *testing.T) {
 		{"untyped", change("FloatStorage", "UntypedStorage"), "f: tensor \"w\": byte 40: its storage does not say of what type its elements are"},
 		{"key", change("X\x01\x00\x00\x000", "X\x01\x00\x00\x001"), "f: tensor \"w\": byte 40: its data, member \"data/1\", is not in the archive"},
 		{"storage too short", change("K\x06tQ", "K\x07tQ"), "f: tensor \"w\": byte 40: its storage has 7 elements of 4 bytes, but member \"data/0\" has 24 bytes"},
+		{"member longer than its storage", change("K\x06tQ", "K\x05tQ"), "f: tensor \"w\": byte 216: shape [2 3] of f32 needs 24 bytes but only 20 are there"},
 		{"offset", change("K\x00K\x02", "K\x07K\x02"), "f: tensor \"w\": byte 40: it starts at element 7 of a storage of 6"},
 		{"negative offset", change("K\x00K\x02", "J\xff\xff\xff\xffK\x02"), "f: tensor \"w\": byte 40: it starts at element -1 of a storage of 6"},
 		{"size", change("K\x02K\x03\x86", "N"), "f: tensor \"w\": byte 40: its size is None where a short tuple of integers was expected"},
