@@ -125,17 +125,15 @@ func (f *File) checkBlocks(t *Tensor, from, to int) error {
 		for len(words) > 0 {
 			part := words[:min(len(words), 128*8)]
 			words = words[len(part):]
-			var lanes [8]uint64
-			for ; len(part) >= 8; part = part[8:] {
-				for i, w := range part[:8] {
-					u := w ^ signs
+			for i := range 8 {
+				var lanes uint64
+				for at := i; at < len(part); at += 8 {
+					u := part[at] ^ signs
 					found |= zeroByte(u)
-					lanes[i] += u&evens + u>>8&evens
+					lanes += u&evens + u>>8&evens
 				}
-			}
-			for i, l := range lanes {
-				sum[2*i] += int32(l&0xffff + l>>16&0xffff)
-				sum[2*i+1] += int32(l>>32&0xffff + l>>48)
+				sum[2*i] += int32(lanes&0xffff + lanes>>16&0xffff)
+				sum[2*i+1] += int32(lanes>>32&0xffff + lanes>>48)
 			}
 		}
 		if found != 0 {
