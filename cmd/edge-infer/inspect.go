@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -123,13 +122,13 @@ func newInspection(name string) (*inspection, error) {
 	return r, nil
 }
 
-// addPlan opens the model as the runtime does. A family without a runtime has no Plan, and its facts stand without one.
+// addPlan opens the model as the runtime does. A family that this version cannot run has no Plan; its facts
+// stand without one.
 func (r *inspection) addPlan(name string, file *modelfile.File) error {
-	m, err := openModel(name)
-	var family *edge.FamilyError
-	if errors.As(err, &family) {
+	if file.Meta().Family != edge.FamilyTransformer {
 		return nil
 	}
+	m, err := openModel(name)
 	if err != nil {
 		return err
 	}

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	goruntime "runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,6 +24,7 @@ type translateFlags struct {
 	batch, beam, length int
 	threads             int
 	penalty             float32
+	memory              string
 	tokens, json        bool
 }
 
@@ -64,6 +67,7 @@ number of threads, or the size of the batch.`,
 	flags.Float32Var(&f.penalty, "length-penalty", 0, "score = log-probability / length^`P`; above 0 favours longer translations")
 	flags.IntVar(&f.batch, "batch", 1, "lines to translate together if they are already there; takes more memory, never waits")
 	flags.IntVar(&f.threads, "threads", min(goruntime.NumCPU(), 4), "threads that share the work")
+	flags.StringVar(&f.memory, "memory", "", "refuse to take more than `SIZE`, such as 64M (default: what the machine has free)")
 	flags.BoolVar(&f.tokens, "tokens", false, "texts and translations are tokens of the model, separated by spaces")
 	flags.BoolVar(&f.json, "json", false, "one object a line: source, text, score, tokens, milliseconds")
 	return cmd
@@ -140,9 +144,13 @@ func (f *translateFlags) run(ctx context.Context, args []string) (err error) {
 
 // translator makes the session that the flags ask for.
 func (f *translateFlags) translator(m *edge.Model) (translateFunc, error) {
+	memory, err := parseSize(f.memory)
+	if err != nil {
+		return nil, err
+	}
 	options := edge.Options{
 		MaxTarget: f.length, Batch: f.batch, Beam: f.beam, Threads: f.threads,
-		LengthPenalty: f.penalty, Scores: f.json,
+		LengthPenalty: f.penalty, Scores: f.json, Memory: memory,
 	}
 	plan, err := m.Plan(options)
 	if err != nil {
@@ -172,6 +180,22 @@ func asUsageError(err error) error {
 	return err
 }
 
+// parseSize reads "64M": a number of bytes, or of binary kilobytes, megabytes or gigabytes. "" is 0.
+func parseSize(s string) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	number, shift := s, 0
+	if i := strings.IndexByte("KMG", s[len(s)-1]&^0x20); i >= 0 {
+		number, shift = s[:len(s)-1], 10*(i+1)
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 1 || n > math.MaxInt64>>shift {
+		return 0, &usageError{fmt.Sprintf("%q is not a size", s), "write it like 64M"}
+	}
+	return n << shift, nil
+}
+
 // translateLines prints one line of output for each line and returns how many could not be translated.
 func (f *translateFlags) translateLines(ctx context.Context, translate translateFunc, lines []line, out io.Writer) (bad int, err error) {
 	texts := []string{}
@@ -191,6 +215,7 @@ func (f *translateFlags) translateLines(ctx context.Context, translate translate
 		if l.err == nil {
 			r, results = results[0], results[1:]
 		}
+		r.Warnings = countRepeats(r.Warnings)
 		for _, w := range r.Warnings {
 			fmt.Fprintf(os.Stderr, "edge-infer: %s: warning: %s\n", l.where, w)
 		}
@@ -212,6 +237,23 @@ func (f *translateFlags) translateLines(ctx context.Context, translate translate
 		}
 	}
 	return bad, nil
+}
+
+// countRepeats joins warnings that are the same: a long text may have a thousand.
+func countRepeats(warnings []string) []string {
+	counts := map[string]int{}
+	different := []string{}
+	for _, w := range warnings {
+		if counts[w]++; counts[w] == 1 {
+			different = append(different, w)
+		}
+	}
+	for i, w := range different {
+		if n := counts[w]; n > 1 {
+			different[i] = fmt.Sprintf("%s (%d times)", w, n)
+		}
+	}
+	return different
 }
 
 // printJSONLine prints one object of --json. Its milliseconds are those of the whole batch, as the lines of a batch are

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/edge-infer/edge-infer/runtime/modelfile"
 )
 
 func TestTranslate(t *testing.T) {
@@ -253,6 +255,27 @@ func TestBadModels(t *testing.T) {
 	runProgram(t, "", "inspect", filepath.Join(dir, "none.ei8")).expect(t, exitModel, "there is no model")
 }
 
+// A sound file that holds something else can be looked into, and not translated with.
+func TestOtherFamily(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "flowers.ei8")
+	w, err := modelfile.Create(path, &modelfile.Meta{Name: "flowers", Family: "knn"}, nil,
+		[]modelfile.TensorSpec{{Name: "rows", DType: modelfile.F32, Layout: modelfile.Rows, Shape: []int{3, 16}}}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Write(make([]byte, 3*16*4))
+	w.Finish(nil, nil)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	runProgram(t, "", "translate", "-m", path, "x").expect(t, exitModel, "flowers.ei8", "knn")
+	r := runProgram(t, "", "inspect", path)
+	r.expect(t, exitOK)
+	if !strings.Contains(r.stdout, "knn") || !strings.Contains(r.stdout, "3 x 16") || strings.Contains(r.stdout, "memory to translate") {
+		t.Errorf("inspect: %s", r.stdout)
+	}
+}
+
 func TestKernelsVariable(t *testing.T) {
 	cmd := command(t, []string{kernelsVariable + "=quantum"}, "translate", "-m", testModel(t), "x")
 	finish(t, cmd, nil).expect(t, exitUse, `"quantum"`, "generic")
@@ -266,12 +289,40 @@ func TestOutOfRange(t *testing.T) {
 }
 
 func TestNotEnoughMemory(t *testing.T) {
-	// The largest session there can be, on a model so small that only a machine with very much memory could hold it.
-	r := runProgram(t, "", "translate", "-m", testModel(t), "--batch", "1024", "--beam", "64", "x")
-	if r.code == exitOK {
-		t.Skip("this machine has the memory")
+	m := testModel(t)
+	runProgram(t, "", "translate", "-m", m, "--memory", "1M", "x").expect(t, exitMemory, "memory", "1.0 MB", "batch")
+	runProgram(t, "", "translate", "-m", m, "--memory", "1G", "آ ز ا").expect(t, exitOK)
+	runProgram(t, "", "translate", "-m", m, "--memory", "little", "x").expect(t, exitUse, "like 64M")
+}
+
+func TestParseSize(t *testing.T) {
+	for s, want := range map[string]int64{
+		"": 0, "1": 1, "64M": 64 << 20, "64m": 64 << 20, "2k": 2048, "3G": 3 << 30,
+		"0": -1, "-1M": -1, "M": -1, "1T": -1, "9000000000G": -1, "1.5M": -1, "\xcd": -1,
+	} {
+		got, err := parseSize(s)
+		if want < 0 != (err != nil) || err == nil && got != want {
+			t.Errorf("%q: %d, %v", s, got, err)
+		}
 	}
-	r.expect(t, exitMemory, "memory", "batch")
+}
+
+// A very long line without an end of sentence: cut into hundreds of parts, and said so once.
+func TestLongLine(t *testing.T) {
+	size := 200000 // a whole megabyte takes a minute on a slow machine
+	if testing.Short() {
+		size = 10000
+	}
+	source := strings.Repeat("آ ", size/3)
+	r := runProgram(t, source+"\nآ ز ا\n", "translate", "-m", testModel(t), "--max-length", "1", "--batch", "8")
+	r.expect(t, exitOK, "line 1: warning: ", "cut into", "times)")
+	lines := strings.Split(r.stdout, "\n")
+	if len(lines) != 3 || len(lines[0]) < 10 || lines[1] != "a" {
+		t.Errorf("%d lines", len(lines))
+	}
+	if n := strings.Count(r.stderr, "\n"); n > 4 {
+		t.Errorf("%d lines of warnings", n)
+	}
 }
 
 // Each line is answered before the next is written: nothing waits for a full batch or a full buffer.
