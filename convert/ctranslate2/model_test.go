@@ -458,12 +458,16 @@ func TestSpoiled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkpointtest.Spoil(t, data, 600, openBytes)
+	for n := 0; n < len(data); n += 41 {
+		if openBytes(data[:n:n]) == nil {
+			t.Errorf("the first %d of %d bytes were accepted", n, len(data))
+		}
+	}
 }
 
 func TestMemory(t *testing.T) {
 	var many []variable
-	for i := range 1 << 16 {
+	for i := range 1 << 14 {
 		many = append(many, variable{name: string([]byte{byte(i>>12) + 32, byte(i>>6&63) + 32, byte(i&63) + 32}), dtype: 1, data: []byte{1}})
 	}
 	for _, data := range [][]byte{build(6, "X", 1, many), build(1, "", 1, many)} {

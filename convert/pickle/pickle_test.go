@@ -282,7 +282,7 @@ func TestMalformed(t *testing.T) {
 
 // TestMemory unfolds pickles that are made to cost much.
 func TestMemory(t *testing.T) {
-	const n = 1 << 18
+	const n = 1 << 16
 	for name, data := range map[string]string{
 		"lists":            strings.Repeat("]", 16*n) + ".",
 		"marks":            strings.Repeat("(", 16*n) + ".",
@@ -321,7 +321,7 @@ func TestMemory(t *testing.T) {
 
 func TestSpoiled(t *testing.T) {
 	for _, protocol := range []int{0, 2, 4} {
-		checkpointtest.Spoil(t, readFile(t, fmt.Sprintf("everything_%d.pkl", protocol)), 1<<20, func(data []byte) error {
+		checkpointtest.Spoil(t, readFile(t, fmt.Sprintf("everything_%d.pkl", protocol)), 700, func(data []byte) error {
 			_, _, err := readBytes(data)
 			return err
 		})
