@@ -11,3 +11,27 @@
 
 // Dot product of each four bytes with four bytes of element i of m (FEAT_DotProd).
 #define SDOT_4S(d, n, m, i) WORD $(0x4f80e000 | ((i)&1)<<21 | ((i)>>1)<<11 | (m)<<16 | (n)<<5 | (d))
+
+// Floats, four to a register. Products and sums are apart: there is no FMLA here, on purpose.
+#define FADD_4S(d, n, m)    WORD $(0x4e20d400 | (m)<<16 | (n)<<5 | (d))
+#define FSUB_4S(d, n, m)    WORD $(0x4ea0d400 | (m)<<16 | (n)<<5 | (d))
+#define FMUL_4S(d, n, m)    WORD $(0x6e20dc00 | (m)<<16 | (n)<<5 | (d))
+#define FDIV_4S(d, n, m)    WORD $(0x6e20fc00 | (m)<<16 | (n)<<5 | (d))
+#define FCMGT_4S(d, n, m)   WORD $(0x6ea0e400 | (m)<<16 | (n)<<5 | (d))
+#define FCMGE_4S(d, n, m)   WORD $(0x6e20e400 | (m)<<16 | (n)<<5 | (d))
+#define FCMLT_4S(d, n)      WORD $(0x4ea0e800 | (n)<<5 | (d))
+#define SCVTF_4S(d, n)      WORD $(0x4e21d800 | (n)<<5 | (d))
+
+// Integers and bits. Go has some of these, but by register name; the macros that work on four registers count them.
+#define ADD_4S(d, n, m)     WORD $(0x4ea08400 | (m)<<16 | (n)<<5 | (d))
+#define SUB_4S(d, n, m)     WORD $(0x6ea08400 | (m)<<16 | (n)<<5 | (d))
+#define UMAX_4S(d, n, m)    WORD $(0x6ea06400 | (m)<<16 | (n)<<5 | (d))
+#define SMAX_4S(d, n, m)    WORD $(0x4ea06400 | (m)<<16 | (n)<<5 | (d))
+#define SMIN_4S(d, n, m)    WORD $(0x4ea06c00 | (m)<<16 | (n)<<5 | (d))
+#define SHL_4S(d, n, i)     WORD $(0x4f205400 | (i)<<16 | (n)<<5 | (d))
+#define AND_16B(d, n, m)    WORD $(0x4e201c00 | (m)<<16 | (n)<<5 | (d))
+#define ORR_16B(d, n, m)    WORD $(0x4ea01c00 | (m)<<16 | (n)<<5 | (d))
+#define EOR_16B(d, n, m)    WORD $(0x6e201c00 | (m)<<16 | (n)<<5 | (d))
+#define BIC_16B(d, n, m)    WORD $(0x4e601c00 | (m)<<16 | (n)<<5 | (d))
+#define BIT_16B(d, n, m)    WORD $(0x6ea01c00 | (m)<<16 | (n)<<5 | (d))
+#define BIF_16B(d, n, m)    WORD $(0x6ee01c00 | (m)<<16 | (n)<<5 | (d))

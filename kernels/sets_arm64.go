@@ -11,6 +11,7 @@ var variants = []variant{
 		usable: func() bool { return true },
 		improve: func(s *Set) {
 			s.GemvS8, s.GemmS8 = gemvNEON, gemmNEON
+			improveFloats(s)
 		},
 	},
 	{

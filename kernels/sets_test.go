@@ -132,14 +132,17 @@ func TestGenericProduct(t *testing.T) {
 func TestMatrix(t *testing.T) {
 	eachSet(t, "GemmS8", func(t *testing.T, s, gen Set) {
 		exercised.Store(s.Name+" GemvS8", true)
+		if s.Name == "generic" {
+			return // TestGenericProduct
+		}
 		r := rand.New(rand.NewPCG(2, 2))
-		ms, ks, cases := 9, []int{16, 32, 48, 64, 80, 128, 272}, 0
+		ms, ks, cases := 9, []int{16, 32, 48, 80, 272}, 0
 		if few() {
 			ms, ks = 5, []int{16, 48, 80}
 		}
 		xs, ws := make([]int8, 16*1024), make([]int8, 256*1024)
 		for m := 1; m <= ms; m++ {
-			for n := 16; n <= 144; n += 16 {
+			for _, n := range []int{16, 32, 48, 64, 80, 128, 144} {
 				for _, k := range ks {
 					for _, px := range patterns {
 						for _, pw := range patterns {
