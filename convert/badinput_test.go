@@ -148,6 +148,7 @@ func TestBadInput(t *testing.T) {
 		{"too few layers", marianFolder, edit("config.json", map[string]any{"encoder_layers": 1}), []string{"encoder.layers.1.", "has no place"}},
 		{"too many layers", marianFolder, edit("config.json", map[string]any{"decoder_layers": 3}), []string{"model.decoder.layers.2.self_attn.q_proj.weight", "is missing"}},
 		{"dimensions", marianFolder, edit("config.json", map[string]any{"d_model": 40}), []string{"40 dimensions", "multiple of 16"}},
+		{"positions", marianFolder, edit("config.json", map[string]any{"max_position_embeddings": 1 << 24}), []string{"16777216 positions"}},
 		{"heads", marianFolder, edit("config.json", map[string]any{"encoder_attention_heads": 5, "decoder_attention_heads": 5}), []string{"5 heads"}},
 		{"different heads", marianFolder, edit("config.json", map[string]any{"encoder_attention_heads": 8}), []string{"differ", "8 and 4 heads"}},
 		{"activation", marianFolder, edit("config.json", map[string]any{"activation_function": "mish"}), []string{`"mish"`, "relu"}},
@@ -247,7 +248,7 @@ func TestFiles(t *testing.T) {
 	folder := t.TempDir()
 	for _, c := range []struct{ name, content, want string }{
 		{"a.zip", "PK\x03\x04....", "zip archive"}, {"a.gguf", "GGUF....", "GGUF"}, {"a.gz", "\x1f\x8b......", "gzip"},
-		{"a.ei8", "x", "already"}, {"a.txt", "", "not a file that this version reads"},
+		{"a.ei8", "x", "already"}, {"b", "\x89EI8\r\n\x1a\n", "already"}, {"a.txt", "", "not a file that this version reads"},
 	} {
 		path := filepath.Join(folder, c.name)
 		writeFile(t, path, c.content)

@@ -147,7 +147,7 @@ func unknownFile(path string) error {
 	defer f.Close()
 	n, _ := f.ReadAt(head, 0)
 	switch head := string(head[:n]); {
-	case len(head) >= 4 && head[:4] == "EI8\x00" || filepath.Ext(path) == ".ei8":
+	case len(head) >= 4 && head[1:4] == "EI8" || filepath.Ext(path) == ".ei8":
 		return failure(path, "is an edge-infer model already", "run it with edge-infer translate -m, or look into it with edge-infer inspect")
 	case len(head) >= 4 && head[:4] == "PK\x03\x04":
 		return failure(path, "is a zip archive", "unpack it, and name the folder that holds config.json or model.bin")

@@ -267,6 +267,55 @@ func TestTokenizers(t *testing.T) {
 	}
 }
 
+// TestStart: the row of <pad> is dropped when it is the zero row at the end. One that training has filled is kept, as what
+// the decoder starts from, and is never produced; bad_words_ids add to that.
+func TestStart(t *testing.T) {
+	change := func(changes ...func(*testing.T, string)) *runtime.TransformerConfig {
+		folder := filepath.Join(t.TempDir(), "in")
+		copyFolder(t, marianFolder, folder)
+		for _, f := range changes {
+			f(t, folder)
+		}
+		f, _ := converted(t, folder, Options{})
+		return config(t, f)
+	}
+	one := math.Float32bits(1)
+	for i, c := range []struct {
+		got             *runtime.TransformerConfig
+		vocab           int
+		start, suppress []int32
+	}{
+		{change(), 59, []int32{-1}, nil},
+		{change(edit("config.json", map[string]any{"bad_words_ids": [][]int{{59}, {7}, {8, 9}}})), 59, []int32{-1}, []int32{7}},
+		{change(poison("model.shared.weight", 59*32, one)), 60, []int32{59}, []int32{59}},
+		{change(edit("config.json", map[string]any{"decoder_start_token_id": 3})), 60, []int32{3}, nil},
+		{change(edit("config.json", map[string]any{"decoder_start_token_id": nil, "bad_words_ids": nil}),
+			func(t *testing.T, folder string) {
+				writeFile(t, filepath.Join(folder, "generation_config.json"), `{"decoder_start_token_id": 59, "eos_token_id": [0], "bad_words_ids": [[5]]}`)
+			}), 59, []int32{-1}, []int32{5}},
+	} {
+		if c.got.TargetVocab != c.vocab || c.got.SourceVocab != c.vocab || c.got.DecoderStart != c.start[0] || !slices.Equal(c.got.Suppress, c.suppress) {
+			t.Errorf("%d: %+v", i, c.got)
+		}
+	}
+}
+
+// TestActivations: the names that mean the same in different libraries, and those that do not.
+func TestActivations(t *testing.T) {
+	for theirs, want := range map[string]string{"relu": "relu", "gelu": "gelu", "gelu_new": "gelu_tanh", "quick_gelu": "gelu_sigmoid", "swish": "silu"} {
+		folder := filepath.Join(t.TempDir(), "in")
+		copyFolder(t, marianFolder, folder)
+		edit("config.json", map[string]any{"activation_function": theirs})(t, folder)
+		f, _ := converted(t, folder, Options{})
+		if got := config(t, f).Activation; got != want {
+			t.Errorf("%s is %s, want %s", theirs, got, want)
+		}
+	}
+	if !slices.Equal(ctranslate2Activations, []string{"relu", "gelu_tanh", "silu", "gelu", "gelu_sigmoid"}) {
+		t.Error("CTranslate2 numbers its activations ReLU, GELUTanh, Swish, GELU, GELUSigmoid")
+	}
+}
+
 // TestDeterminism: the same source gives the same bytes.
 func TestDeterminism(t *testing.T) {
 	var files [2][]byte

@@ -159,6 +159,9 @@ func compareRuns(t *testing.T, m *reference.Transformer, items []ctranslate2Item
 			t.Errorf("item %d: first logits differ by %g", i, d)
 		}
 		for _, run := range item.Runs {
+			if run.Beam > 8 && i >= 3 {
+				continue // slow, and shows the same thing each time: more candidates than a vocabulary
+			}
 			h, err := m.Search(item.Source, reference.SearchOptions{Beam: run.Beam, LengthPenalty: run.LengthPenalty,
 				MinLength: run.MinLength, MaxLength: run.MaxLength})
 			if err != nil {
@@ -229,16 +232,21 @@ func TestTransliteration(t *testing.T) {
 			t.Errorf("%s: %s, want %s", letters, got, name)
 		}
 	}
-	// The same names, and azza, by CTranslate2 itself under many settings.
-	var runs ctranslate2Golden
-	raw, err := os.ReadFile("testdata/aren-ctranslate2.json")
-	if err != nil {
-		t.Fatal(err)
+	// The same names, and azza, by CTranslate2 itself under many settings; and its int8 form of the model.
+	for _, form := range []struct{ folder, golden string }{
+		{folder, "testdata/aren-ctranslate2.json"},
+		{"testdata/aren-transliteration-i8", "testdata/aren-i8-ctranslate2.json"},
+	} {
+		var runs ctranslate2Golden
+		raw, err := os.ReadFile(form.golden)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(raw, &runs); err != nil {
+			t.Fatal(err)
+		}
+		compareRuns(t, openReference(t, form.folder), runs.Items)
 	}
-	if err := json.Unmarshal(raw, &runs); err != nil {
-		t.Fatal(err)
-	}
-	compareRuns(t, m, runs.Items)
 }
 
 func readTokens(t *testing.T, path string) []string {

@@ -226,6 +226,9 @@ func (b *builder) finish(ignore func(t *checkpoint.Tensor) bool) ([]tensor, erro
 	return b.tensors, b.err
 }
 
+// maxTable bounds the floats of a table of positions, which may have to be computed: 32 MB, 8,192 positions of 1,024.
+const maxTable = 1 << 23
+
 // checkSizes refuses what the file format or the kernels cannot hold, in the source's own words.
 func checkSizes(path string, c *runtime.TransformerConfig) error {
 	switch {
@@ -237,8 +240,8 @@ func checkSizes(path string, c *runtime.TransformerConfig) error {
 		return failure(path, fmt.Sprintf("%d encoder and %d decoder layers", c.EncoderLayers, c.DecoderLayers), "this version runs encoder-decoder models")
 	case c.FFN <= 0 || c.Dim > 1<<16 || c.FFN > 1<<16:
 		return failure(path, fmt.Sprintf("sizes %d and %d are out of range", c.Dim, c.FFN), "")
-	case c.MaxLen <= 0 || c.MaxLen > 1<<16:
-		return failure(path, fmt.Sprintf("%d positions are out of range", c.MaxLen), "")
+	case c.MaxLen <= 0 || c.MaxLen > maxTable/c.Dim:
+		return failure(path, fmt.Sprintf("%d positions are out of range", c.MaxLen), fmt.Sprintf("this version takes up to %d of this size", maxTable/c.Dim))
 	}
 	return nil
 }

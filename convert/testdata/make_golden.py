@@ -12,7 +12,7 @@ Models (d 32, 4 heads, 2 + 2 layers, ffn 80, which is no multiple of 16 x 2 on p
   marian-half         the same weights rounded to float16
   marian-separate     two vocabularies, pre-norm, relu, tied target side: the form that recipe/zh-en exports
   ct2-float32, ct2-int8   CTranslate2's conversion of marian-safetensors
-and aren-ctranslate2.json: CTranslate2's answers for the real model in aren-transliteration
+and aren-ctranslate2.json, aren-i8-ctranslate2.json: CTranslate2's answers for the real models in aren-transliteration*
 """
 import importlib.util
 import json
@@ -237,12 +237,13 @@ def separate(folder, tsv):
 
 def transliteration(out):
     """CTranslate2's answers for its own test model: the 20 names of golden.json, and azza. Its source has no </s>."""
-    folder = os.path.join(HERE, "aren-transliteration")
-    source, target = ({t: i for i, t in enumerate(open(os.path.join(folder, side + "_vocabulary.txt"), encoding="utf-8").read()
-                                                  .split("\n")[:-1] + ["<unk>"])} for side in ("source", "target"))
-    names = [i["source"] for i in json.load(open(os.path.join(folder, "golden.json"), encoding="utf-8"))["items"]] + [list("آزا")]
-    write_json(os.path.join(out, "aren-ctranslate2.json"),
-               {"versions": VERSIONS, "items": translate(folder, source, [[source[t] for t in n] for n in names], target=target)})
+    for name, golden in (("aren-transliteration", "aren-ctranslate2.json"), ("aren-transliteration-i8", "aren-i8-ctranslate2.json")):
+        folder = os.path.join(HERE, name)
+        source, target = ({t: i for i, t in enumerate(open(os.path.join(folder, side + "_vocabulary.txt"), encoding="utf-8").read()
+                                                      .split("\n")[:-1] + ["<unk>"])} for side in ("source", "target"))
+        names = [i["source"] for i in json.load(open(os.path.join(HERE, "aren-transliteration/golden.json"), encoding="utf-8"))["items"]]
+        write_json(os.path.join(out, golden), {"versions": VERSIONS, "items": translate(
+            folder, source, [[source[t] for t in n] for n in names + [list("آزا")]], target=target)})
 
 
 def main(out, tsv):
