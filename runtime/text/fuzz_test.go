@@ -25,14 +25,8 @@ func FuzzBuild(f *testing.F) {
 			f.Add(spm, "ab a▁é的😀")
 		}
 	}
-	m := smallModel()
-	m.normalizer = protoBytes(nil, 2, string(testCharsmap(f)))
-	f.Add(m.bytes(), fuzzTexts[4])
-	m.trainer = protoVarint(nil, 35, 1)
-	for c := 0; c < 256; c++ {
-		m.add(byteText(byte(c)), pieceByte, 0)
-	}
-	f.Add(m.bytes(), fuzzTexts[3])
+	f.Add(smallModel().bytes(), fuzzTexts[4])
+	f.Add(byteModel(f).bytes(), fuzzTexts[3])
 	f.Fuzz(func(t *testing.T, spm []byte, s string) {
 		for _, vocab := range []map[string]int32{nil, {"<unk>": 0, "</s>": 1, "a": 2, "▁a": 3, "龘": 5}} {
 			image, err := Build(spm, vocab)
@@ -44,14 +38,6 @@ func FuzzBuild(f *testing.F) {
 			checkIDs(t, tok, s)
 		}
 	})
-}
-
-func testCharsmap(t testing.TB) []byte {
-	rules, err := buildTrie([]string{"a", "e\u0301", "\u3000", "\uFF21"}, []uint32{0, 2, 5, 7})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return append(append(binary.LittleEndian.AppendUint32(nil, uint32(len(rules))), rules...), "b\x00é\x00 \x00A\x00"...)
 }
 
 // checkIDs: Encode gives ids that are there, one for each of EncodePieces.
@@ -78,10 +64,8 @@ func FuzzOpen(f *testing.F) {
 	}
 	add(BuildTokens([]string{"<unk>", "a", "b"}))
 	add(Build((&protoModel{}).add("<unk>", pieceUnknown, 0).add("a", pieceNormal, -1).bytes(), nil))
-	m := smallModel()
-	m.normalizer = protoBytes(nil, 2, string(testCharsmap(f)))
-	add(Build(m.bytes(), nil))
-	add(Build(m.bytes(), map[string]int32{"<unk>": 0, "a": 1, "龘": 2}))
+	add(Build(byteModel(f).bytes(), nil))
+	add(Build(smallModel().bytes(), map[string]int32{"<unk>": 0, "a": 1, "龘": 2}))
 	f.Fuzz(func(t *testing.T, image []byte, s string) {
 		if len(image) > 12 {
 			binary.LittleEndian.PutUint32(image[8:], uint32(len(image))) // else every change of size ends there

@@ -218,8 +218,8 @@ func (t *Tokenizer) check() error {
 	last := uint32(0)
 	for i := uint32(0); i < t.ids; i++ {
 		end := u32(t.ends, i)
-		if end < last || uint64(end) > uint64(len(t.strings)) {
-			return fail(sectionEnds, 4*int(i), "string %d ends at %d, must end from %d to %d", i, end, last, len(t.strings))
+		if end < last {
+			return fail(sectionEnds, 4*int(i), "string %d ends at %d, before it starts at %d", i, end, last)
 		}
 		last = end
 		kind := t.kinds[2*i]
@@ -227,7 +227,7 @@ func (t *Tokenizer) check() error {
 			return fail(sectionKinds, 2*int(i), "id %d has the kind %d, %d", i, kind, t.kinds[2*i+1])
 		}
 	}
-	if int(last) != len(t.strings) {
+	if uint64(last) != uint64(len(t.strings)) {
 		return fail(sectionEnds, 4*int(t.ids-1), "the last string ends at %d, must end at %d", last, len(t.strings))
 	}
 	for i := 0; i < len(t.sorted); i += 4 {

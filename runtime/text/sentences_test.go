@@ -56,6 +56,8 @@ func TestSentences(t *testing.T) {
 		"a.b.c",
 		"Puff Daddy、P. Diddy或Diddy。|Roe v. Wade was Grace v. Sessions.|Why?",
 		"他说得不错。“",
+		"他说\"你好。\"|然后走了。",
+		"看www.a.org/?中文。|好。",
 		"End. -",
 		"...",
 		"。",

@@ -182,6 +182,7 @@ func TestBuildErrors(t *testing.T) {
 		{"type", smallModel().add("z", 9, 0).bytes(), "type is 9"},
 		{"charsmap short", charsmap(1024, "x"), "claims 1024 bytes, 1 are left"},
 		{"charsmap trie", charsmap(1024, strings.Repeat("\xff", 1024)+"a\x00"), "charsmap at byte"},
+		{"charsmap long", charsmap(1024, strings.Repeat("\x00", 3)+"\x80"+strings.Repeat("\x00\x00\x00\x80", 255)+strings.Repeat("a", maxReplacement+1)+"\x00"), "replace"},
 		{"charsmap end", charsmap(1024, strings.Repeat("\x00", 1024)+"ab"), "replace at byte"},
 	} {
 		image, err := Build(c.spm, nil)
@@ -206,53 +207,142 @@ func exercise(tok *Tokenizer, s string) {
 	tok.ID(s)
 }
 
-// TestBrokenImages cuts and changes an image everywhere: Open refuses it, or it can be used without a panic.
-func TestBrokenImages(t *testing.T) {
+// byteModel is smallModel with rules, a user-defined symbol that the rules would change, and byte fallback.
+func byteModel(t testing.TB) *protoModel {
 	m := smallModel()
-	rules, err := buildTrie([]string{"a", "ab", "\u3000"}, []uint32{0, 2, 4})
+	m.normalizer = protoBytes(nil, 2, string(testCharsmap(t)))
+	m.trainer = protoVarint(nil, 35, 1)
+	m.add("<a>", pieceUserDefined, 0).add("<", pieceUserDefined, 0)
+	for c := 0; c < 256; c++ {
+		m.add(byteText(byte(c)), pieceByte, 0)
+	}
+	return m
+}
+
+// testCharsmap: a to b, e and a combining acute to é, full-width A to A, an ideographic space to two spaces.
+func testCharsmap(t testing.TB) []byte {
+	rules, err := buildTrie([]string{"a", "e\u0301", "\u3000", "\uFF21"}, []uint32{0, 2, 5, 8})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.normalizer = protoBytes(nil, 2, string(binary.LittleEndian.AppendUint32(nil, uint32(len(rules))))+string(rules)+"b\x00c\x00 \x00")
+	return append(append(binary.LittleEndian.AppendUint32(nil, uint32(len(rules))), rules...), "b\x00é\x00  \x00A\x00"...)
+}
+
+func TestRules(t *testing.T) {
+	image, err := Build(byteModel(t).bytes(), nil)
+	tok := mustOpen(t, image, err)
+	var sc Scratch
+	for _, c := range []struct{ text, pieces string }{
+		{"a", "▁|b"},
+		{"<a>a", "▁|<a>|b"}, // the longest user-defined symbol, untouched by the rules
+		{"<aa", "▁|<|b|b"},
+		{"b \u3000b", "▁|b|▁|b"}, // behind a space, all spaces of a rule go
+		{"b \u3000", "▁|b"},
+		{"\uFF21", "▁|<0x41>"},
+	} {
+		if got := strings.Join(tok.EncodePieces(c.text, &sc), "|"); got != c.pieces {
+			t.Errorf("EncodePieces(%q) = %q, want %q", c.text, got, c.pieces)
+		}
+	}
+}
+
+// TestScoreAndSpaces: an unknown character costs 10 more than the worst piece. By hand: x alone and all of y are -15 - 1,
+// xy and 13 times y are -1 - 13 * 1.12.
+func TestScoreAndSpaces(t *testing.T) {
+	y := strings.Repeat("y", 14)
+	m := (&protoModel{}).add("<unk>", pieceUnknown, 0).add("worst", pieceNormal, -5).add("xy", pieceNormal, -1)
+	m.add("y", pieceNormal, -1.12).add(y, pieceNormal, -1)
+	m.normalizer = protoVarint(nil, 3, 0)
 	image, err := Build(m.bytes(), nil)
-	mustOpen(t, image, err)
-	texts := "a ab abab \u3000 <sep> bb 你好 \xff"
-	refused, opened := 0, 0
-	try := func(what string, image []byte) {
-		defer func() {
-			if r := recover(); r != nil {
-				t.Fatalf("%s: panic: %v", what, r)
+	tok := mustOpen(t, image, err)
+	if got := tok.EncodePieces("x"+y, &Scratch{}); len(got) != 14 || got[0] != "xy" {
+		t.Errorf("EncodePieces: %q", got)
+	}
+	m.normalizer = nil
+	m.trainer = protoVarint(nil, 24, 1) // the space goes behind
+	image, err = Build(m.bytes(), nil)
+	tok = mustOpen(t, image, err)
+	if got := tok.EncodePieces(" y y ", &Scratch{}); !equal(got, []string{"y", "▁", "y", "▁"}) {
+		t.Errorf("EncodePieces: %q", got)
+	}
+	m.trainer = nil
+	// Without rules to drop spaces all of them stay.
+	m.normalizer = protoVarint(nil, 4, 0)
+	image, err = Build(m.bytes(), nil)
+	tok = mustOpen(t, image, err)
+	if got := tok.EncodePieces("  y  ", &Scratch{}); !equal(got, []string{"▁▁▁", "y", "▁▁"}) {
+		t.Errorf("EncodePieces: %q", got)
+	}
+}
+
+// TestBrokenImages cuts and changes images everywhere: Open refuses them, or they can be used without a panic.
+func TestBrokenImages(t *testing.T) {
+	images := map[string][]byte{}
+	var err error
+	if images["own ids"], err = Build(byteModel(t).bytes(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if images["vocabulary"], err = Build(smallModel().bytes(), map[string]int32{"<unk>": 0, "a": 1, "龘": 2}); err != nil {
+		t.Fatal(err)
+	}
+	if images["tokens"], err = BuildTokens([]string{"<unk>", "a", "b"}); err != nil {
+		t.Fatal(err)
+	}
+	text := "a ab abab \u3000 <sep> bb 你好 \xff <a> 龘 \uFF21"
+	for name, image := range images {
+		t.Run(name, func(t *testing.T) {
+			refused, opened := 0, 0
+			try := func(mustFail bool, what string, image []byte) {
+				defer func() {
+					if r := recover(); r != nil {
+						t.Fatalf("%s: panic: %v", what, r)
+					}
+				}()
+				tok, err := Open(image)
+				if err != nil {
+					var broken *ImageError
+					if refused++; !errors.As(err, &broken) {
+						t.Fatalf("%s: %T is no *ImageError", what, err)
+					}
+					return
+				}
+				if opened++; mustFail {
+					t.Errorf("%s: opened", what)
+				}
+				exercise(tok, text)
+				checkIDs(t, tok, text)
 			}
-		}()
-		tok, err := Open(image)
-		var broken *ImageError
-		if err != nil {
-			if refused++; !errors.As(err, &broken) {
-				t.Fatalf("%s: %T is no *ImageError", what, err)
+			try(false, "whole", image)
+			for n := 0; n < len(image); n += 1 + n/64 {
+				try(true, fmt.Sprint("cut to ", n), image[:n])
 			}
-			return
-		}
-		opened++
-		exercise(tok, texts)
-	}
-	for n := 0; n < len(image); n += 1 + n/64 {
-		try(fmt.Sprint("cut to ", n), image[:n])
-	}
-	if opened != 0 {
-		t.Errorf("%d of %d cut images opened", opened, opened+refused)
-	}
-	try("longer", append(bytes.Clone(image), 0))
-	if opened != 0 {
-		t.Error("an image with a byte more opened")
-	}
-	for i := range image {
-		for _, x := range []byte{1, 0x80, 0xFF} {
+			longer := append(bytes.Clone(image), make([]byte, 8)...)
+			try(true, "longer", longer)
+			binary.LittleEndian.PutUint32(longer[8:], uint32(len(longer)))
+			try(true, "longer, and the header says so", longer)
+			for i := range image {
+				for _, x := range []byte{1, 0x80, 0xFF} {
+					changed := bytes.Clone(image)
+					changed[i] ^= x
+					try(i < 12, fmt.Sprintf("byte %d ^ %#x", i, x), changed)
+				}
+			}
+			for section := range sectionCount - 1 {
+				at := 40 + 8*section
+				end := int(binary.LittleEndian.Uint32(image[at:]) + binary.LittleEndian.Uint32(image[at+4:]))
+				if end < int(binary.LittleEndian.Uint32(image[at+8:])) {
+					changed := bytes.Clone(image)
+					changed[end] = 1
+					try(true, "padding behind "+sectionNames[section], changed)
+				}
+			}
+			ends := int(binary.LittleEndian.Uint32(image[40+8*sectionEnds:]))
 			changed := bytes.Clone(image)
-			changed[i] ^= x
-			try(fmt.Sprintf("byte %d ^ %#x", i, x), changed)
-		}
+			changed[ends], changed[ends+4] = image[ends+4], image[ends]
+			try(true, "ends that fall", changed)
+			t.Logf("%d refused, %d opened and used", refused, opened)
+		})
 	}
-	t.Logf("%d refused, %d opened and used", refused, opened)
 }
 
 func TestAllocations(t *testing.T) {

@@ -127,9 +127,9 @@ def field(number, value):
 
 def odd(folder, seed):
     rnd = random.Random(seed)
-    alphabet = ["a", "b", "c", "▁", "▁", "é", "的", "😀", " "][: rnd.randrange(4, 10)]
+    alphabet = ["a", " ", "▁", "b", " ", "é", "的", "😀", "c"][: rnd.randrange(4, 10)]
     word = lambda n: "".join(rnd.choice(alphabet) for _ in range(rnd.randrange(1, n)))
-    grid = rnd.choice([1, 0.5, 0.1, 0.001, 300, 40000])  # coarse scores tie, large ones reset the sums
+    grid = rnd.choice([1, 0.5, 0.1, 0.001, 300.7, 4123.4567])  # coarse scores tie, large ones reset the sums
     score = lambda: -float(rnd.randrange(1, 9)) * grid
     fallback = rnd.random() < 0.4
     pieces = [("<unk>", 2, 0.0), ("<s>", 3, 0.0), ("</s>", 3, 0.0), (word(3) + "c", 3, 0.0)]
