@@ -20,10 +20,10 @@ const (
 	// LinearScratch is how many int32 Linear needs: a tile of 16 KB, which a first-level cache of 32 KB holds.
 	LinearScratch = tileCols * tileRows
 
-	// tileWork bounds the products of one call into assembly, during which the garbage collector waits: about 200 µs at the
-	// 5 products a ns of a Cortex-A53.
-	tileWork = 1 << 20
-	// gemvWork bounds the bytes of weights of one call with one row of x, where memory sets the pace.
+	// tileX bounds the bytes of x in a tile, all of which pass by each block of weights: half of such a cache. One call into
+	// assembly is only a register tile of it, some µs on a Cortex-A53 (the garbage collector waits for a call).
+	tileX = 16 << 10
+	// gemvWork bounds the bytes of weights of one call with one row of x, where memory sets the pace: under 100 µs.
 	gemvWork = 128 << 10
 )
 
@@ -48,7 +48,7 @@ func (s *Set) Linear(dst []float32, ld int, x []int8, xScale []float32, m int, w
 		// One row is bound by memory: as many columns as the time of a call and scratch allow.
 		cols = min(max(gemvWork/max(k, 1)&^15, 16), LinearScratch)
 	} else {
-		rows = min(max(tileWork/(tileCols*max(k, 1))&^3, 4), tileRows)
+		rows = min(max(tileX/max(k, 1)&^3, 4), tileRows)
 	}
 	// Columns outside, rows inside: the weights, the larger side, pass through the cache once.
 	for n := n0; n < n1; n += cols {
