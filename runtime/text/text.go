@@ -93,7 +93,7 @@ type segment struct {
 }
 
 // Encode appends the ids of s to dst: without any mark for beginning or end. Invalid bytes count as U+FFFD each.
-// It does not allocate once dst and sc have grown.
+// It does not allocate once dst and sc have grown, and panics if the normalized text has 4 GiB or more.
 //
 // In the kind "tokens", s is cut at spaces, tabs and line ends; a token that is not in the list is Unk(), which is -1 if
 // the list has no <unk>.
