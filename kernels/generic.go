@@ -63,16 +63,20 @@ func gemmS8Generic(acc []int32, x []int8, w []int8, sums []int32, m, k int) {
 }
 
 // dot4S8 sums four weight rows, whose 16 bytes of each block of 64 begin at off. Four sums and four of x fit the
-// registers of 32-bit ARM; one bounds check covers 16 products.
+// registers of 32-bit ARM; two bounds checks cover 32 products. len(x) is a multiple of 16.
 func dot4S8(x, block []int8, off int) (a0, a1, a2, a3 int32) {
-	for ; len(x) >= 4; x = x[4:] {
-		x0, x1, x2, x3 := int32(x[0]), int32(x[1]), int32(x[2]), int32(x[3])
-		w := (*[16]int8)(block[off:])
+	for j := 0; j < len(x); j += 8 {
+		xj, w := (*[8]int8)(x[j:]), (*[80]int8)(block[j*16+off:])
+		x0, x1, x2, x3 := int32(xj[0]), int32(xj[1]), int32(xj[2]), int32(xj[3])
 		a0 += x0*int32(w[0]) + x1*int32(w[1]) + x2*int32(w[2]) + x3*int32(w[3])
 		a1 += x0*int32(w[4]) + x1*int32(w[5]) + x2*int32(w[6]) + x3*int32(w[7])
 		a2 += x0*int32(w[8]) + x1*int32(w[9]) + x2*int32(w[10]) + x3*int32(w[11])
 		a3 += x0*int32(w[12]) + x1*int32(w[13]) + x2*int32(w[14]) + x3*int32(w[15])
-		off += 64
+		x0, x1, x2, x3 = int32(xj[4]), int32(xj[5]), int32(xj[6]), int32(xj[7])
+		a0 += x0*int32(w[64]) + x1*int32(w[65]) + x2*int32(w[66]) + x3*int32(w[67])
+		a1 += x0*int32(w[68]) + x1*int32(w[69]) + x2*int32(w[70]) + x3*int32(w[71])
+		a2 += x0*int32(w[72]) + x1*int32(w[73]) + x2*int32(w[74]) + x3*int32(w[75])
+		a3 += x0*int32(w[76]) + x1*int32(w[77]) + x2*int32(w[78]) + x3*int32(w[79])
 	}
 	return
 }
