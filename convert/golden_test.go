@@ -48,6 +48,9 @@ type ctranslate2Item struct {
 		MaxLength     int     `json:"max_decoding_length"`
 		IDs           []int32 `json:"ids"`
 		Score         float32 `json:"score"`
+		// The next best ones, up to five in all, where the search has a length penalty.
+		FurtherIDs    [][]int32 `json:"further_ids"`
+		FurtherScores []float32 `json:"further_scores"`
 	} `json:"runs"`
 }
 
@@ -174,6 +177,19 @@ func compareRuns(t *testing.T, m *reference.Transformer, items []ctranslate2Item
 			d := math.Abs(float64(h.Score - run.Score))
 			if worstScore = max(worstScore, d); d > 1e-4 {
 				t.Errorf("%s: score %g, want %g", setting, h.Score, run.Score)
+			}
+			if len(run.FurtherIDs) > 0 {
+				all, err := m.Beam(item.Source, reference.SearchOptions{Beam: run.Beam, LengthPenalty: run.LengthPenalty,
+					MinLength: run.MinLength, MaxLength: run.MaxLength})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for k, want := range run.FurtherIDs {
+					got := all[k+1]
+					if !slices.Equal(got.IDs, want) || math.Abs(float64(got.Score-run.FurtherScores[k])) > 1e-4 {
+						t.Errorf("%s, hypothesis %d: %v %g, want %v %g", setting, k+1, got.IDs, got.Score, want, run.FurtherScores[k])
+					}
+				}
 			}
 			runs++
 		}

@@ -37,7 +37,7 @@ V = 60            # with </s>, <unk> and <pad>
 D, HEADS, FFN, LAYERS, MAX_POS = 32, 4, 80, 2, 64
 SETTINGS = [dict(beam_size=b, length_penalty=p, min_decoding_length=lo, max_decoding_length=hi)
             for b, p, lo, hi in [(1, 1, 0, 24), (1, 1, 5, 5), (2, 1, 0, 24), (4, 0, 0, 24), (4, 0.6, 0, 24), (4, 1, 0, 24), (4, 1, 6, 12),
-                                 (4, 2, 3, 24), (4, 0, 8, 8), (4, 1, 0, 4), (5, 1.2, 1, 20), (40, 1, 0, 10)]]
+                                 (4, 2, 3, 24), (4, 0, 8, 8), (4, 1, 0, 4), (5, 1.2, 1, 20), (40, 1, 0, 10), (2, 0, 0, 24), (3, 0, 0, 24)]]
 
 
 def spm(folder, tsv, name, vocab, seed):
@@ -188,8 +188,13 @@ def translate(folder, vocab, items, compute_type="float32", target=None):
         tokens = [token[i] for i in ids]
         runs = []
         for s in SETTINGS:
-            r = t.translate_batch([tokens], return_scores=True, return_end_token=True, **s)[0]
-            runs.append(dict(s, ids=[(target or vocab)[p] for p in r.hypotheses[0]], score=round(r.scores[0], 6)))
+            # All finished hypotheses, where that does not change when the search ends (it does without a length penalty).
+            count = min(s["beam_size"], 5) if s["length_penalty"] else 1
+            r = t.translate_batch([tokens], return_scores=True, return_end_token=True, num_hypotheses=count, **s)[0]
+            found = [[(target or vocab)[p] for p in h] for h in r.hypotheses]
+            runs.append(dict(s, ids=found[0], score=round(r.scores[0], 6)))
+            if count > 1:
+                runs[-1].update(further_ids=found[1:], further_scores=[round(x, 6) for x in r.scores[1:]])
         first = t.translate_batch([tokens], beam_size=1, max_decoding_length=1, min_decoding_length=0, return_logits_vocab=True)[0]
         out.append({"source": ids, "first_logits": [round(float(x), 6) for x in np.array(first.logits[0][0])], "runs": runs})
     return out
