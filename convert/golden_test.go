@@ -2,7 +2,6 @@ package convert
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -165,30 +164,25 @@ func compareRuns(t *testing.T, m *reference.Transformer, items []ctranslate2Item
 			if run.Beam > 8 && i >= 3 {
 				continue // slow, and shows the same thing each time: more candidates than a vocabulary
 			}
-			h, err := m.Search(item.Source, reference.SearchOptions{Beam: run.Beam, LengthPenalty: run.LengthPenalty,
-				MinLength: run.MinLength, MaxLength: run.MaxLength})
+			o := reference.SearchOptions{Beam: run.Beam, LengthPenalty: run.LengthPenalty, MinLength: run.MinLength, MaxLength: run.MaxLength}
+			var all []reference.Hypothesis
+			var err error
+			if run.Beam > 1 {
+				all, err = m.Beam(item.Source, o)
+			} else {
+				all = make([]reference.Hypothesis, 1)
+				all[0], err = m.Greedy(item.Source, o)
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			setting := fmt.Sprintf("item %d, beam %d, penalty %g, %d to %d tokens", i, run.Beam, run.LengthPenalty, run.MinLength, run.MaxLength)
-			if !slices.Equal(h.IDs, run.IDs) {
-				t.Errorf("%s: %v, want %v", setting, h.IDs, run.IDs)
-			}
-			d := math.Abs(float64(h.Score - run.Score))
-			if worstScore = max(worstScore, d); d > 1e-4 {
-				t.Errorf("%s: score %g, want %g", setting, h.Score, run.Score)
-			}
-			if len(run.FurtherIDs) > 0 {
-				all, err := m.Beam(item.Source, reference.SearchOptions{Beam: run.Beam, LengthPenalty: run.LengthPenalty,
-					MinLength: run.MinLength, MaxLength: run.MaxLength})
-				if err != nil {
-					t.Fatal(err)
-				}
-				for k, want := range run.FurtherIDs {
-					got := all[k+1]
-					if !slices.Equal(got.IDs, want) || math.Abs(float64(got.Score-run.FurtherScores[k])) > 1e-4 {
-						t.Errorf("%s, hypothesis %d: %v %g, want %v %g", setting, k+1, got.IDs, got.Score, want, run.FurtherScores[k])
-					}
+			wantIDs, wantScores := append([][]int32{run.IDs}, run.FurtherIDs...), append([]float32{run.Score}, run.FurtherScores...)
+			for k, want := range wantIDs {
+				got := all[k]
+				d := math.Abs(float64(got.Score - wantScores[k]))
+				if worstScore = max(worstScore, d); d > 1e-4 || !slices.Equal(got.IDs, want) {
+					t.Errorf("item %d, beam %d, penalty %g, %d to %d tokens, hypothesis %d: %v %g, want %v %g", i, run.Beam, run.LengthPenalty,
+						run.MinLength, run.MaxLength, k, got.IDs, got.Score, want, wantScores[k])
 				}
 			}
 			runs++
