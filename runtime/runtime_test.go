@@ -18,6 +18,7 @@ import (
 	"github.com/edge-infer/edge-infer/kernels"
 	edge "github.com/edge-infer/edge-infer/runtime"
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
+	"github.com/edge-infer/edge-infer/runtime/text"
 )
 
 // arenFile is the real transliteration model of convert/testdata, converted once for all tests.
@@ -373,3 +374,34 @@ const (
 	arenGreedyDigest = "6a42ffcf46964c402e4cb0c1"
 	arenBeamDigest   = "c3bdd0531162d504e9ec0e0b"
 )
+
+// A list of tokens without <unk> has no way to say an unknown token: that line is an error that names it.
+func TestUnknownTokenOfAList(t *testing.T) {
+	images := map[modelfile.Kind][]byte{}
+	for kind, tokens := range map[modelfile.Kind][]string{
+		modelfile.SectionTokenizerSource: {"</s>", "a", "b", "c"},
+		modelfile.SectionTokenizerTarget: {"</s>", "x", "y", "z"},
+	} {
+		image, err := text.BuildTokens(tokens)
+		if err != nil {
+			t.Fatal(err)
+		}
+		images[kind] = image
+	}
+	m := tinyModel(t, nil, nil, images)
+	tr, err := m.NewTranslator(edge.Options{MaxTarget: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := tr.Translate(context.Background(), []string{"a b", "a\u3000 q b", "c"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out[0].Err != nil || out[2].Err != nil {
+		t.Errorf("known tokens: %v, %v", out[0].Err, out[2].Err)
+	}
+	var input *edge.InputError
+	if !errors.As(out[1].Err, &input) || !strings.Contains(out[1].Err.Error(), "token 1") {
+		t.Errorf("unknown token: %v", out[1].Err)
+	}
+}

@@ -108,8 +108,14 @@ func (t *Translator) Translate(ctx context.Context, lines []string) ([]Translati
 	return out, nil
 }
 
-// plan cuts a line into jobs.
-func (t *Translator) plan(line int, s string, out *Translation) error {
+// plan cuts a line into jobs. A line with an error has none.
+func (t *Translator) plan(line int, s string, out *Translation) (err error) {
+	jobs := len(t.jobs)
+	defer func() {
+		if err != nil {
+			t.jobs = t.jobs[:jobs]
+		}
+	}()
 	if !utf8.ValidString(s) {
 		at := 0
 		for at < len(s) {
@@ -134,7 +140,11 @@ func (t *Translator) plan(line int, s string, out *Translation) error {
 			t.spans = text.Sentences(t.spans, paragraph)
 		}
 		for _, span := range t.spans {
-			if t.sentence(line, paragraph[span.Start:span.End], before, out) {
+			some, err := t.sentence(line, paragraph[span.Start:span.End], before, out)
+			if err != nil {
+				return err
+			}
+			if some {
 				before = t.glue
 			}
 		}
@@ -154,12 +164,18 @@ func (t *Translator) plan(line int, s string, out *Translation) error {
 
 // sentence adds one sentence's job, or several where it is longer than the session takes. It reports whether there was
 // anything to translate.
-func (t *Translator) sentence(line int, s, before string, out *Translation) bool {
+func (t *Translator) sentence(line int, s, before string, out *Translation) (some bool, err error) {
 	from := len(t.ids)
 	t.ids = t.m.source.Encode(t.ids, s, &t.scratch)
 	n, room := len(t.ids)-from, t.s.SourceRoom()
 	if n == 0 {
-		return false
+		return false, nil
+	}
+	for i, id := range t.ids[from:] {
+		if id < 0 { // a list of tokens without an unknown token
+			return false, &InputError{fmt.Sprintf("token %d (%q) is not in the model's vocabulary, which has no <unk>",
+				i+1, t.m.source.EncodePieces(s, &t.scratch)[i])}
+		}
 	}
 	parts := (n + room - 1) / room
 	if parts > 1 {
@@ -174,7 +190,7 @@ func (t *Translator) sentence(line int, s, before string, out *Translation) bool
 		t.jobs = append(t.jobs, j)
 		before = t.glue
 	}
-	return true
+	return true, nil
 }
 
 // run takes all jobs through the session.
