@@ -3,43 +3,30 @@
 
 // Int8 products on arm64: one tile of rows of x by one block of sixteen weight rows, and one row of x by all blocks.
 // Weights are in N16K4: each 64 bytes, four registers, are sixteen rows by four k.
-// Loads have immediate offsets: with post-increment ones the Neoverse N1 and its like run at half the speed.
+// Loads have immediate offsets: with post-increment ones the Neoverse N1 and its like run at half the speed. The last group of
+// a loop loads its first weights again: a load within bounds that nothing uses, so that one macro serves all groups.
 
 // ---- neon, Armv8.0: SMULL on four k, SMLAL on the next four: two products at most 127*127 fit int16. SADALP adds pairs
 // of them into int32: each weight row has two partial sums, added at the end.
 
-// Four weight rows, of four k in wa and the next in wb, by two rows of x, broadcast in xa, xb and ya, yb; products in t0-t3.
-// Four instructions lie between a result and its use, for cores that issue in order.
-#define QUAD(wa, wb, xa, xb, ya, yb, t0, t1, t2, t3, a, b, c, d) \
-	SMULL_8H(t0, wa, xa);  \
-	SMULL2_8H(t1, wa, xa); \
-	SMULL_8H(t2, wa, ya);  \
-	SMULL2_8H(t3, wa, ya); \
-	SMLAL_8H(t0, wb, xb);  \
-	SMLAL2_8H(t1, wb, xb); \
-	SMLAL_8H(t2, wb, yb);  \
-	SMLAL2_8H(t3, wb, yb); \
-	SADALP_4S(a, t0);      \
-	SADALP_4S(b, t1);      \
-	SADALP_4S(c, t2);      \
-	SADALP_4S(d, t3)
-
-// Eight k of a block: V0-V7 by two rows of x, V10, V11 and V12, V13, broadcast as they are loaded. Sums V16-V23 and
-// V24-V31, products V8, V9, V14, V15.
-#define EIGHT2 \
-	FLDPQ   (R4), (F0, F1);                                    \
-	VLD1R.P 4(R2), [V10.S4];                                   \
-	FLDPQ   64(R4), (F4, F5);                                  \
-	VLD1R.P 4(R3), [V12.S4];                                   \
-	FLDPQ   32(R4), (F2, F3);                                  \
-	VLD1R.P 4(R2), [V11.S4];                                   \
-	FLDPQ   96(R4), (F6, F7);                                  \
-	VLD1R.P 4(R3), [V13.S4];                                   \
-	ADD     $128, R4;                                          \
-	QUAD(0, 4, 10, 11, 12, 13, 8, 9, 14, 15, 16, 17, 24, 25);  \
-	QUAD(1, 5, 10, 11, 12, 13, 8, 9, 14, 15, 18, 19, 26, 27);  \
-	QUAD(2, 6, 10, 11, 12, 13, 8, 9, 14, 15, 20, 21, 28, 29);  \
-	QUAD(3, 7, 10, 11, 12, 13, 8, 9, 14, 15, 22, 23, 30, 31)
+// Four weight rows, of four k in wa and the next in wb, by two rows of x, broadcast in xa, xb and ya, yb; products in
+// V8, V9, V14, V15. Four instructions lie between a result and its use, and the loads of the next weights, f at o and g at
+// p, between the products: for cores that issue in order.
+#define QUAD(wa, wb, xa, xb, ya, yb, a, b, c, d, o, f, p, g) \
+	SMULL_8H(8, wa, xa);   \
+	SMULL2_8H(9, wa, xa);  \
+	SMULL_8H(14, wa, ya);  \
+	SMULL2_8H(15, wa, ya); \
+	FMOVQ o(R4), f;        \
+	SMLAL_8H(8, wb, xb);   \
+	SMLAL2_8H(9, wb, xb);  \
+	SMLAL_8H(14, wb, yb);  \
+	SMLAL2_8H(15, wb, yb); \
+	FMOVQ p(R4), g;        \
+	SADALP_4S(a, 8);       \
+	SADALP_4S(b, 9);       \
+	SADALP_4S(c, 14);      \
+	SADALP_4S(d, 15)
 
 // STORE16 adds the partial sums in eight registers and stores sixteen int32 at (p).
 #define STORE16(a, b, c, d, e, f, g, h, p) \
@@ -82,38 +69,50 @@ TEXT ·tileS8NEON(SB), NOSPLIT, $0-48
 	ZERO(V29)
 	ZERO(V30)
 	ZERO(V31)
-loop: // sixteen k
-	EIGHT2
-	EIGHT2
-	SUBS $16, R5
-	BGT  loop
+loop: // sixteen k: x of the first eight in V10-V13, of the others in V4-V7; weights in V0, V1 and V2, V3 by turns
+	FMOVQ   (R4), F0
+	VLD1R.P 4(R2), [V10.S4]
+	FMOVQ   64(R4), F1
+	VLD1R.P 4(R3), [V12.S4]
+	VLD1R.P 4(R2), [V11.S4]
+	VLD1R.P 4(R3), [V13.S4]
+	QUAD(0, 1, 10, 11, 12, 13, 16, 17, 24, 25, 16, F2, 80, F3)
+	VLD1R.P 4(R2), [V4.S4]
+	QUAD(2, 3, 10, 11, 12, 13, 18, 19, 26, 27, 32, F0, 96, F1)
+	VLD1R.P 4(R3), [V6.S4]
+	QUAD(0, 1, 10, 11, 12, 13, 20, 21, 28, 29, 48, F2, 112, F3)
+	VLD1R.P 4(R2), [V5.S4]
+	QUAD(2, 3, 10, 11, 12, 13, 22, 23, 30, 31, 128, F0, 192, F1)
+	VLD1R.P 4(R3), [V7.S4]
+	QUAD(0, 1, 4, 5, 6, 7, 16, 17, 24, 25, 144, F2, 208, F3)
+	QUAD(2, 3, 4, 5, 6, 7, 18, 19, 26, 27, 160, F0, 224, F1)
+	QUAD(0, 1, 4, 5, 6, 7, 20, 21, 28, 29, 176, F2, 240, F3)
+	SUBS    $16, R5
+	QUAD(2, 3, 4, 5, 6, 7, 22, 23, 30, 31, 0, F0, 64, F1)
+	ADD     $256, R4
+	BGT     loop
 	STORE16(V16, V17, V18, V19, V20, V21, V22, V23, R0)
 	STORE16(V24, V25, V26, V27, V28, V29, V30, V31, R1)
 	RET
 
-// Eight weight rows: as QUAD, with two registers of weights and one row of x.
-#define PAIR(wa, wb, va, vb, xa, xb, t0, t1, t2, t3, a, b, c, d) \
-	SMULL_8H(t0, wa, xa);  \
-	SMULL2_8H(t1, wa, xa); \
-	SMULL_8H(t2, va, xa);  \
-	SMULL2_8H(t3, va, xa); \
-	SMLAL_8H(t0, wb, xb);  \
-	SMLAL2_8H(t1, wb, xb); \
-	SMLAL_8H(t2, vb, xb);  \
-	SMLAL2_8H(t3, vb, xb); \
-	SADALP_4S(a, t0);      \
-	SADALP_4S(b, t1);      \
-	SADALP_4S(c, t2);      \
-	SADALP_4S(d, t3)
-
-// Eight k of a block at off: V0-V7 by one row of x, xa and xb. Sums V16-V23, products V24-V31.
-#define EIGHT1(off, xa, xb) \
-	FLDPQ (off)(R4), (F0, F1);                                           \
-	FLDPQ (off+64)(R4), (F4, F5);                                        \
-	FLDPQ (off+32)(R4), (F2, F3);                                        \
-	FLDPQ (off+96)(R4), (F6, F7);                                        \
-	PAIR(0, 4, 1, 5, xa, xb, 24, 25, 26, 27, 16, 17, 18, 19);            \
-	PAIR(2, 6, 3, 7, xa, xb, 28, 29, 30, 31, 20, 21, 22, 23)
+// Eight weight rows by one row of x: of four k in wa, va and the next in wb, vb. Loads the next weights as QUAD does.
+#define PAIR(wa, wb, va, vb, xa, xb, a, b, c, d, o, f, p, g, q, h, r, i) \
+	SMULL_8H(24, wa, xa);  \
+	FMOVQ o(R4), f;        \
+	SMULL2_8H(25, wa, xa); \
+	SMULL_8H(26, va, xa);  \
+	SMULL2_8H(27, va, xa); \
+	FMOVQ p(R4), g;        \
+	SMLAL_8H(24, wb, xb);  \
+	SMLAL2_8H(25, wb, xb); \
+	SMLAL_8H(26, vb, xb);  \
+	FMOVQ q(R4), h;        \
+	SMLAL2_8H(27, vb, xb); \
+	SADALP_4S(a, 24);      \
+	SADALP_4S(b, 25);      \
+	FMOVQ r(R4), i;        \
+	SADALP_4S(c, 26);      \
+	SADALP_4S(d, 27)
 
 // func gemvS8NEON(acc *int32, x *int8, w *int8, n int, k int)
 //
@@ -135,21 +134,27 @@ block:
 	ZERO(V21)
 	ZERO(V22)
 	ZERO(V23)
-loop: // sixteen k
+loop: // sixteen k: weights in V0-V3 and V4-V7 by turns
 	FMOVQ (R2), F8
-	PRFM  512(R4), PLDL1STRM
+	FMOVQ (R4), F0
+	FMOVQ 64(R4), F1
+	FMOVQ 16(R4), F2
+	FMOVQ 80(R4), F3
 	VDUP  V8.S[0], V10.S4
 	VDUP  V8.S[1], V11.S4
-	PRFM  576(R4), PLDL1STRM
 	VDUP  V8.S[2], V12.S4
 	VDUP  V8.S[3], V13.S4
-	EIGHT1(0, 10, 11)
+	PRFM  512(R4), PLDL1STRM
+	PAIR(0, 1, 2, 3, 10, 11, 16, 17, 18, 19, 32, F4, 96, F5, 48, F6, 112, F7)
+	PRFM  576(R4), PLDL1STRM
+	PAIR(4, 5, 6, 7, 10, 11, 20, 21, 22, 23, 128, F0, 192, F1, 144, F2, 208, F3)
 	PRFM  640(R4), PLDL1STRM
+	PAIR(0, 1, 2, 3, 12, 13, 16, 17, 18, 19, 160, F4, 224, F5, 176, F6, 240, F7)
 	PRFM  704(R4), PLDL1STRM
-	EIGHT1(128, 12, 13)
 	ADD   $16, R2
-	ADD   $256, R4
 	SUBS  $16, R5
+	PAIR(4, 5, 6, 7, 12, 13, 20, 21, 22, 23, 0, F0, 64, F1, 16, F2, 80, F3)
+	ADD   $256, R4
 	BGT   loop
 	STORE16(V16, V17, V18, V19, V20, V21, V22, V23, R0)
 	SUBS  $16, R6
@@ -158,23 +163,28 @@ loop: // sixteen k
 
 // ---- dotprod: SDOT of four registers with four k of x by element.
 
-// Four k of a block, in wa-wd, by four rows of x, V8-V11, element i. Sums V16-V31, row by row.
-#define FOUR4(i, wa, wb, wc, wd) \
-	SDOT_4S(16, wa, 8, i);              \
-	SDOT_4S(20, wa, 9, i);              \
-	SDOT_4S(24, wa, 10, i);             \
-	SDOT_4S(28, wa, 11, i);             \
-	SDOT_4S(17, wb, 8, i);              \
-	SDOT_4S(21, wb, 9, i);              \
-	SDOT_4S(25, wb, 10, i);             \
-	SDOT_4S(29, wb, 11, i);             \
-	SDOT_4S(18, wc, 8, i);              \
-	SDOT_4S(22, wc, 9, i);              \
-	SDOT_4S(26, wc, 10, i);             \
-	SDOT_4S(30, wc, 11, i);             \
-	SDOT_4S(19, wd, 8, i);              \
-	SDOT_4S(23, wd, 9, i);              \
-	SDOT_4S(27, wd, 10, i);             \
+// Four k of a block, in wa-wd, by four rows of x, V8-V11, element i. Sums V16-V31, row by row. Between the products, the
+// next four k, from o on, are loaded into f-h and j.
+#define FOUR4(i, wa, wb, wc, wd, o, f, g, h, j) \
+	SDOT_4S(16, wa, 8, i);  \
+	SDOT_4S(20, wa, 9, i);  \
+	FMOVQ (o)(R4), f;       \
+	SDOT_4S(24, wa, 10, i); \
+	SDOT_4S(28, wa, 11, i); \
+	SDOT_4S(17, wb, 8, i);  \
+	SDOT_4S(21, wb, 9, i);  \
+	FMOVQ (o+16)(R4), g;    \
+	SDOT_4S(25, wb, 10, i); \
+	SDOT_4S(29, wb, 11, i); \
+	SDOT_4S(18, wc, 8, i);  \
+	SDOT_4S(22, wc, 9, i);  \
+	FMOVQ (o+32)(R4), h;    \
+	SDOT_4S(26, wc, 10, i); \
+	SDOT_4S(30, wc, 11, i); \
+	SDOT_4S(19, wd, 8, i);  \
+	SDOT_4S(23, wd, 9, i);  \
+	FMOVQ (o+48)(R4), j;    \
+	SDOT_4S(27, wd, 10, i); \
 	SDOT_4S(31, wd, 11, i)
 
 // func tileS8DOT(acc *int32, accStride int, x *int8, xStride int, w *int8, k int, rows int)
@@ -229,27 +239,23 @@ zero:
 	ZERO(V31)
 loop: // sixteen k
 	FMOVQ (R8), F8
+	FMOVQ (R4), F0
 	FMOVQ (R9), F9
+	FMOVQ 16(R4), F1
 	FMOVQ (R10), F10
+	FMOVQ 32(R4), F2
 	FMOVQ (R11), F11
-	FLDPQ 0(R4), (F0, F1)
-	FLDPQ 32(R4), (F2, F3)
-	FOUR4(0, 0, 1, 2, 3)
-	FLDPQ 64(R4), (F4, F5)
-	FLDPQ 96(R4), (F6, F7)
-	FOUR4(1, 4, 5, 6, 7)
-	FLDPQ 128(R4), (F0, F1)
-	FLDPQ 160(R4), (F2, F3)
-	FOUR4(2, 0, 1, 2, 3)
-	FLDPQ 192(R4), (F4, F5)
-	FLDPQ 224(R4), (F6, F7)
-	FOUR4(3, 4, 5, 6, 7)
+	FMOVQ 48(R4), F3
+	FOUR4(0, 0, 1, 2, 3, 64, F4, F5, F6, F7)
 	ADD   $16, R8
 	ADD   $16, R9
+	FOUR4(1, 4, 5, 6, 7, 128, F0, F1, F2, F3)
 	ADD   $16, R10
 	ADD   $16, R11
-	ADD   $256, R4
+	FOUR4(2, 0, 1, 2, 3, 192, F4, F5, F6, F7)
 	SUBS  $16, R5
+	FOUR4(3, 4, 5, 6, 7, 0, F0, F1, F2, F3)
+	ADD   $256, R4
 	BGT   loop
 	VST1  [V16.S4, V17.S4, V18.S4, V19.S4], (R0)
 	VST1  [V20.S4, V21.S4, V22.S4, V23.S4], (R12)
@@ -257,11 +263,16 @@ loop: // sixteen k
 	VST1  [V28.S4, V29.S4, V30.S4, V31.S4], (R14)
 	RET
 
-// Four k of a block, in wa-wd, by one row of x, V8, element i, into four sums of their own.
-#define FOUR1(i, wa, wb, wc, wd, a, b, c, d) \
-	SDOT_4S(a, wa, 8, i);               \
-	SDOT_4S(b, wb, 8, i);               \
-	SDOT_4S(c, wc, 8, i);               \
+// Four k of a block, in wa-wd, by one row of x, V8, element i, into four sums of their own. Loads ahead as FOUR4 does:
+// a Cortex-A55 takes one load of sixteen bytes beside each product, but stalls on pairs of them.
+#define FOUR1(i, wa, wb, wc, wd, a, b, c, d, o, f, g, h, j) \
+	FMOVQ (o)(R4), f;     \
+	SDOT_4S(a, wa, 8, i); \
+	FMOVQ (o+16)(R4), g;  \
+	SDOT_4S(b, wb, 8, i); \
+	FMOVQ (o+32)(R4), h;  \
+	SDOT_4S(c, wc, 8, i); \
+	FMOVQ (o+48)(R4), j;  \
 	SDOT_4S(d, wd, 8, i)
 
 // func gemvS8DOT(acc *int32, x *int8, w *int8, n int, k int)
@@ -294,25 +305,24 @@ block:
 	ZERO(V31)
 loop: // sixteen k
 	FMOVQ (R2), F8
+	FMOVQ (R4), F0
+	FMOVQ 16(R4), F1
+	FMOVQ 32(R4), F2
+	FMOVQ 48(R4), F3
 	PRFM  1024(R4), PLDL1STRM
-	FLDPQ 0(R4), (F0, F1)
-	FLDPQ 32(R4), (F2, F3)
-	FLDPQ 64(R4), (F4, F5)
-	FLDPQ 96(R4), (F6, F7)
+	FOUR1(0, 0, 1, 2, 3, 16, 17, 18, 19, 64, F4, F5, F6, F7)
 	PRFM  1088(R4), PLDL1STRM
-	FOUR1(0, 0, 1, 2, 3, 16, 17, 18, 19)
-	FLDPQ 128(R4), (F0, F1)
-	FLDPQ 160(R4), (F2, F3)
+	FOUR1(1, 4, 5, 6, 7, 20, 21, 22, 23, 128, F0, F1, F2, F3)
 	PRFM  1152(R4), PLDL1STRM
-	FOUR1(1, 4, 5, 6, 7, 20, 21, 22, 23)
-	FLDPQ 192(R4), (F4, F5)
-	FLDPQ 224(R4), (F6, F7)
+	FOUR1(2, 0, 1, 2, 3, 24, 25, 26, 27, 192, F4, F5, F6, F7)
 	PRFM  1216(R4), PLDL1STRM
-	FOUR1(2, 0, 1, 2, 3, 24, 25, 26, 27)
-	FOUR1(3, 4, 5, 6, 7, 28, 29, 30, 31)
 	ADD   $16, R2
-	ADD   $256, R4
 	SUBS  $16, R5
+	SDOT_4S(28, 4, 8, 3)
+	SDOT_4S(29, 5, 8, 3)
+	SDOT_4S(30, 6, 8, 3)
+	SDOT_4S(31, 7, 8, 3)
+	ADD   $256, R4
 	BGT   loop
 	VADD  V20.S4, V16.S4, V16.S4
 	VADD  V21.S4, V17.S4, V17.S4
