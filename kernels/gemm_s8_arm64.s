@@ -70,27 +70,31 @@ TEXT ·tileS8NEON(SB), NOSPLIT, $0-48
 	ZERO(V30)
 	ZERO(V31)
 loop: // sixteen k: x of the first eight in V10-V13, of the others in V4-V7; weights in V0, V1 and V2, V3 by turns
-	FMOVQ   (R4), F0
-	VLD1R.P 4(R2), [V10.S4]
-	FMOVQ   64(R4), F1
-	VLD1R.P 4(R3), [V12.S4]
-	VLD1R.P 4(R2), [V11.S4]
-	VLD1R.P 4(R3), [V13.S4]
+	FMOVQ (R2), F5
+	FMOVQ (R3), F7
+	FMOVQ (R4), F0
+	VDUP  V5.S[0], V10.S4
+	FMOVQ 64(R4), F1
+	VDUP  V7.S[0], V12.S4
+	ADD   $16, R2
+	VDUP  V5.S[1], V11.S4
+	ADD   $16, R3
+	VDUP  V7.S[1], V13.S4
 	QUAD(0, 1, 10, 11, 12, 13, 16, 17, 24, 25, 16, F2, 80, F3)
-	VLD1R.P 4(R2), [V4.S4]
+	VDUP  V5.S[2], V4.S4
 	QUAD(2, 3, 10, 11, 12, 13, 18, 19, 26, 27, 32, F0, 96, F1)
-	VLD1R.P 4(R3), [V6.S4]
+	VDUP  V7.S[2], V6.S4
 	QUAD(0, 1, 10, 11, 12, 13, 20, 21, 28, 29, 48, F2, 112, F3)
-	VLD1R.P 4(R2), [V5.S4]
+	VDUP  V5.S[3], V5.S4
 	QUAD(2, 3, 10, 11, 12, 13, 22, 23, 30, 31, 128, F0, 192, F1)
-	VLD1R.P 4(R3), [V7.S4]
+	VDUP  V7.S[3], V7.S4
 	QUAD(0, 1, 4, 5, 6, 7, 16, 17, 24, 25, 144, F2, 208, F3)
 	QUAD(2, 3, 4, 5, 6, 7, 18, 19, 26, 27, 160, F0, 224, F1)
 	QUAD(0, 1, 4, 5, 6, 7, 20, 21, 28, 29, 176, F2, 240, F3)
-	SUBS    $16, R5
+	SUBS  $16, R5
 	QUAD(2, 3, 4, 5, 6, 7, 22, 23, 30, 31, 0, F0, 64, F1)
-	ADD     $256, R4
-	BGT     loop
+	ADD   $256, R4
+	BGT   loop
 	STORE16(V16, V17, V18, V19, V20, V21, V22, V23, R0)
 	STORE16(V24, V25, V26, V27, V28, V29, V30, V31, R1)
 	RET
