@@ -51,7 +51,7 @@ func TestExitCode(t *testing.T) {
 }
 
 func TestUse(t *testing.T) {
-	for _, c := range []struct {
+	for i, c := range []struct {
 		args  string
 		words []string
 	}{
@@ -70,11 +70,16 @@ func TestUse(t *testing.T) {
 		{"kernels now", []string{"takes no argument"}},
 		{"version now", []string{"takes no argument"}},
 		{"completion fish now", []string{"takes no argument"}},
+		{"completion tcsh", []string{`"tcsh"`, "bash"}},
+		{"help transalte", []string{"did you mean translate?"}},
 		{"inspect a b", []string{"one file"}},
 		{"convert", []string{"convert"}},
 		{"convert a b -o c", []string{"convert"}},
 		{"convert a", []string{"-o"}},
 	} {
+		if testing.Short() && i%4 > 0 {
+			continue // under emulation a start takes a second
+		}
 		t.Run(c.args, func(t *testing.T) {
 			r := runProgram(t, "", strings.Fields(c.args)...)
 			r.expect(t, exitUse, append(c.words, "edge-infer: ")...)
@@ -87,7 +92,10 @@ func TestUse(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	for _, args := range []string{"", "--help", "help", "translate --help", "convert -h", "inspect -h", "kernels -h", "version -h",
-		"completion", "completion bash", "completion zsh", "completion fish", "completion powershell", "--version"} {
+		"help translate", "completion", "completion bash", "completion zsh", "completion fish", "completion powershell", "--version"} {
+		if testing.Short() && args != "" {
+			break
+		}
 		r := runProgram(t, "", strings.Fields(args)...)
 		r.expect(t, exitOK)
 		if r.stdout == "" || r.stderr != "" {
@@ -98,6 +106,9 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"translate", "convert", "inspect", "kernels", "version"} {
+		if testing.Short() {
+			break
+		}
 		if r := runProgram(t, "", name, "--help"); !strings.Contains(r.stdout, "Examples:\n") {
 			t.Errorf("%s --help shows no example", name)
 		}

@@ -98,11 +98,25 @@ is not the right one, 4 not enough memory, 5 could not read or write, 130 Ctrl-C
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()
 	for _, c := range root.Commands() {
-		if c.Name() == "completion" {
+		switch c.Name() {
+		case "completion":
 			c.Short = "Completion of commands and flags with the Tab key, for your shell"
-			c.Args, c.RunE = noArguments, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+			c.Args = func(_ *cobra.Command, args []string) error {
+				if len(args) > 0 {
+					return &usageError{fmt.Sprintf("no completion is known for %q", args[0]), "take bash, zsh, fish or powershell"}
+				}
+				return nil
+			}
+			c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 			for _, shell := range c.Commands() {
 				shell.Args = noArguments
+			}
+		case "help":
+			c.Args = func(_ *cobra.Command, args []string) error {
+				if found, _, err := root.Find(args); err != nil || found == root && len(args) > 0 {
+					return root.Args(root, args)
+				}
+				return nil
 			}
 		}
 	}
