@@ -76,7 +76,8 @@ func TestReadError(t *testing.T) {
 
 // Reading pauses when enough lines wait: a large file does not end up in memory.
 func TestReadAheadIsBounded(t *testing.T) {
-	q := readLines(strings.NewReader(strings.Repeat("0123456789abcde\n", 1<<20)))
+	const n = 1 << 17
+	q := readLines(strings.NewReader(strings.Repeat("0123456789abcde\n", n)))
 	for q.waiting() {
 		time.Sleep(time.Millisecond)
 	}
@@ -88,7 +89,7 @@ func TestReadAheadIsBounded(t *testing.T) {
 		t.Errorf("%d bytes wait, the limit is %d and one read", held, readAhead)
 	}
 	lines, err := collect(t, q, 1000)
-	if len(lines) != 1<<20 || err != io.EOF {
+	if len(lines) != n || err != io.EOF {
 		t.Errorf("%d lines and %v", len(lines), err)
 	}
 }
