@@ -132,6 +132,7 @@ func (f *File) checkSums() error {
 	}
 	err := f.parallel(len(pieces), func(i int) error {
 		pieces[i].crc = checksum(pieces[i].data)
+		f.release(pieces[i].data)
 		return nil
 	})
 	if err != nil {
@@ -149,6 +150,14 @@ func (f *File) checkSums() error {
 		}
 	}
 	return nil
+}
+
+// release gives pages that were checked back to the system where f.frugal asks for it: the writer's look at what it wrote
+// must not take as much memory as the file has bytes. The map stays valid; pages come back when touched.
+func (f *File) release(b []byte) {
+	if f.frugal && f.unmap != nil {
+		dropPages(b)
+	}
 }
 
 // parallel does n independent jobs on up to four cores, each under a guard of its own, and returns the error of the

@@ -24,3 +24,12 @@ func (f *File) load(file *os.File, size int) error {
 	f.unmap = func() error { return unix.Munmap(data) }
 	return nil
 }
+
+// dropPages gives the whole pages in b, which is part of a map of a file, back to the system.
+func dropPages(b []byte) {
+	page := os.Getpagesize()
+	skip := -int(address(b)%uintptr(page)) & (page - 1)
+	if n := (len(b) - skip) &^ (page - 1); n > 0 {
+		_ = unix.Madvise(b[skip:skip+n], unix.MADV_DONTNEED) // only advice
+	}
+}

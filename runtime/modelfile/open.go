@@ -22,12 +22,15 @@ type File struct {
 	tensors  []Tensor
 	byName   map[string]int
 	close    sync.Once
+	frugal   bool // give pages back as soon as they are checked
 }
 
 // Open maps a file and checks every byte of it. Where files cannot be mapped it is read into memory instead.
 //
 // Errors: those of the file system as they are; *FormatError for everything that is wrong with the content.
-func Open(path string) (*File, error) {
+func Open(path string) (*File, error) { return open(path, false) }
+
+func open(path string, frugal bool) (*File, error) {
 	info, err := os.Stat(path) // before opening: opening a pipe would wait for a writer
 	if err != nil {
 		return nil, err
@@ -61,7 +64,7 @@ func Open(path string) (*File, error) {
 	if size > math.MaxInt-align {
 		return nil, &FormatError{Path: path, Reason: fmt.Sprintf("its %d bytes are more than this 32-bit machine can address", size)}
 	}
-	f := &File{path: path, info: info}
+	f := &File{path: path, info: info, frugal: frugal}
 	if err := f.load(file, int(size)); err != nil {
 		return nil, &fs.PathError{Op: "map", Path: path, Err: err}
 	}

@@ -31,6 +31,8 @@ func (f *File) checkValues() error {
 	}
 	return f.parallel(len(pieces), func(i int) error {
 		p := pieces[i]
+		rowBytes := len(p.t.Data) / p.t.PaddedRows()
+		defer f.release(p.t.Data[p.from*rowBytes : p.to*rowBytes])
 		if err := f.checkScales(p.t, p.from, p.to); err != nil {
 			return err
 		}

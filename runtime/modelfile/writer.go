@@ -302,7 +302,7 @@ func (w *Writer) Close() error {
 
 // verify opens what was written as any reader would.
 func (w *Writer) verify() error {
-	f, err := Open(w.temp)
+	f, err := open(w.temp, true)
 	if err != nil {
 		return err
 	}
