@@ -32,6 +32,8 @@ type Options struct {
 	Source       string   // where the model came from, for the file's metadata
 	Attributions []string // lines to be shown with the model
 
+	KNN KNNOptions // of models of nearest neighbours and tables of data
+
 	// Progress, if not nil, is called after each piece of a tensor, with bytes of the source read so far and in all.
 	Progress func(tensor string, done, total int64)
 }
@@ -45,6 +47,12 @@ func Convert(ctx context.Context, src, dst string, o Options) (*Report, error) {
 	started := time.Now()
 	if err := checkTarget(dst, o.Force); err != nil {
 		return nil, err
+	}
+	if rows, err := openKNN(src, o.KNN); rows != nil || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return convertKNN(ctx, dst, rows, o)
 	}
 	s, err := open(src)
 	if err != nil {

@@ -33,7 +33,8 @@ type KNNSource struct {
 	Scalers  []KNNScaler // applied to a query in this order
 
 	Warnings []string
-	Licence  string // SPDX where the source says it
+	Licence  string       // SPDX where the source says it
+	Close    func() error // nil: nothing to close
 }
 
 // KNNOutput is one predicted column: classes for TaskClassify, numbers for TaskRegress.

@@ -25,6 +25,7 @@ type Model struct {
 	file *modelfile.File
 	pool pool
 
+	knn            *knn         // family "knn"
 	transformer    *transformer // family "transformer"
 	source, target *text.Tokenizer
 }
@@ -32,6 +33,7 @@ type Model struct {
 // The families of models, as in a file's metadata.
 const (
 	FamilyTransformer = "transformer" // encoder-decoder: NewTranslator, NewSession
+	FamilyKNN         = "knn"         // nearest neighbours: NewClassifier
 )
 
 // Open maps a model file and checks every byte of it.
@@ -67,6 +69,8 @@ func (m *Model) bind() error {
 	switch family := m.file.Meta().Family; family {
 	case FamilyTransformer:
 		return m.bindTransformer()
+	case FamilyKNN:
+		return m.bindKNN()
 	default:
 		return &ModelError{m.file.Path(), "", fmt.Sprintf("holds a model of family %q, which this version cannot run", family)}
 	}

@@ -1,0 +1,423 @@
+package convert
+
+import (
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+
+	"github.com/edge-infer/edge-infer/kernels"
+	"github.com/edge-infer/edge-infer/runtime"
+	"github.com/edge-infer/edge-infer/runtime/modelfile"
+)
+
+// few reports whether to run a small selection: under -short, and under QEMU, which EDGE_INFER_TEST=few says.
+func fewKNN() bool { return testing.Short() || os.Getenv("EDGE_INFER_TEST") == "few" }
+
+// rowsSource is a source of neighbours without labels.
+func rowsSource(rows [][]float64, metric string) *KNNSource {
+	return &KNNSource{
+		Format: "test", Path: "test", Task: runtime.TaskNeighbors, Rows: len(rows), Cols: len(rows[0]), RowType: modelfile.F64, K: 1, Metric: metric,
+		ReadRow: func(dst []float64, i int) error { copy(dst, rows[i]); return nil },
+	}
+}
+
+// openKNNModel converts a source and opens what came out.
+func openKNNModel(t testing.TB, s *KNNSource, o KNNOptions) *runtime.Model {
+	t.Helper()
+	dst := filepath.Join(t.TempDir(), "m.ei8")
+	if _, err := convertKNN(context.Background(), dst, s, Options{KNN: o}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := runtime.Open(dst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+func newClassifier(t testing.TB, m *runtime.Model, o runtime.KNNOptions) *runtime.Classifier {
+	t.Helper()
+	c, err := m.NewClassifier(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// oracle computes all distances as DESIGN section 10 defines them, the plain way, and sorts them.
+func oracle(metric string, p float64, rows [][]float64, x []float64, k int) []runtime.Neighbor {
+	all := make([]runtime.Neighbor, len(rows))
+	for i, w := range rows {
+		all[i] = runtime.Neighbor{Row: i, Distance: plainDistance(metric, p, x, w)}
+	}
+	sort.SliceStable(all, func(i, j int) bool { return all[i].Distance < all[j].Distance })
+	return all[:k]
+}
+
+func plainDistance(metric string, p float64, x, w []float64) float64 {
+	sum, nx, nw := 0.0, 0.0, 0.0
+	for j := range x {
+		d := math.Abs(x[j] - w[j])
+		switch metric {
+		case "euclidean":
+			sum += float64(d * d)
+		case "manhattan":
+			sum += d
+		case "chebyshev":
+			sum = math.Max(sum, d)
+		case "cosine", "dot":
+			sum += float64(x[j] * w[j])
+			nx += float64(x[j] * x[j])
+			nw += float64(w[j] * w[j])
+		}
+	}
+	switch metric {
+	case "euclidean":
+		return math.Sqrt(sum)
+	case "minkowski":
+		return runtime.KNNDistance(metric, p, x, w) // its powers are tested where they are
+	case "cosine":
+		n := float64(math.Sqrt(nx) * math.Sqrt(nw))
+		if n == 0 {
+			return 1
+		}
+		return math.Min(math.Max(1-sum/n, 0), 2)
+	case "dot":
+		return 0 - sum
+	}
+	return sum
+}
+
+func checkNeighbors(t *testing.T, got, want []runtime.Neighbor, what string) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%s: %d neighbours, want %d", what, len(got), len(want))
+	}
+	for i := range want {
+		if got[i].Row != want[i].Row || math.Float64bits(got[i].Distance) != math.Float64bits(want[i].Distance) {
+			t.Fatalf("%s: neighbour %d is %v, want %v", what, i, got[i], want[i])
+		}
+	}
+}
+
+// knnData are sets of rows and queries that tend to break a bound.
+func knnData(r *rand.Rand, n, d int) map[string][2][][]float64 {
+	gauss := func(n int, f func(i, j int, g float64) float64) [][]float64 {
+		rows := make([][]float64, n)
+		for i := range rows {
+			rows[i] = make([]float64, d)
+			for j := range rows[i] {
+				rows[i][j] = f(i, j, r.NormFloat64())
+			}
+		}
+		return rows
+	}
+	const q = 6
+	plain := gauss(n, func(_, _ int, g float64) float64 { return g })
+	set := map[string][2][][]float64{}
+	add := func(name string, rows [][]float64, f func(i, j int, g float64) float64) {
+		queries := append(gauss(q, f), rows[r.IntN(n)], rows[n-1])
+		set[name] = [2][][]float64{rows, queries}
+	}
+	same := func(_, _ int, g float64) float64 { return g }
+	add("gaussian", plain, same)
+	duplicates := gauss(n, func(i, j int, g float64) float64 { return 0 })
+	for i := range duplicates {
+		copy(duplicates[i], plain[i%7])
+	}
+	add("duplicates", duplicates, same)
+	ties := func(_, _ int, g float64) float64 { return math.Round(g) }
+	add("ties", gauss(n, ties), ties)
+	add("constant", gauss(n, func(_, _ int, _ float64) float64 { return 3.25 }), same)
+	add("zeros", gauss(n, func(_, _ int, _ float64) float64 { return 0 }), same)
+	add("zero and not", gauss(n, func(i, _ int, g float64) float64 { return g * float64(i%2) }), same)
+	add("constant columns", gauss(n, func(_, j int, g float64) float64 { return g*float64(j%2) + 7*float64(1-j%2) }), same)
+	add("offset", gauss(n, func(_, _ int, g float64) float64 { return g + 1e9 }), func(_, _ int, g float64) float64 { return g + 1e9 })
+	add("far query", plain, func(i, _ int, g float64) float64 { return g * math.Pow(10, float64(4*i)) })
+	add("outliers", gauss(n, func(i, _ int, g float64) float64 {
+		if i%97 == 3 {
+			return g * 1e12
+		}
+		return g
+	}), same)
+	add("uneven columns", gauss(n, func(_, j int, g float64) float64 { return g * math.Pow(10, float64(j%9-4)) }), func(_, j int, g float64) float64 { return g * math.Pow(10, float64(j%9-4)) })
+	add("huge", gauss(n, func(_, _ int, g float64) float64 { return g * 1e140 }), func(_, _ int, g float64) float64 { return g * 1e140 })
+	add("small", gauss(n, func(_, _ int, g float64) float64 { return g * 1e-140 }), func(_, _ int, g float64) float64 { return g * 1e-140 })
+	add("tiny", gauss(n, func(_, _ int, g float64) float64 { return g * 1e-170 }), func(_, _ int, g float64) float64 { return g * 1e-170 })
+	add("denormal", gauss(n, func(_, _ int, g float64) float64 { return g * 1e-320 }), func(_, _ int, g float64) float64 { return g * 1e-320 })
+	add("spread rows", gauss(n, func(i, _ int, g float64) float64 { return g * math.Pow(2, float64(-i%60)) }), same)
+	// Rows that differ from each other by less than a step of int8.
+	near := func(_, j int, g float64) float64 { return float64(j%5) + g*1e-6 }
+	add("near", gauss(n, near), near)
+	// The k-th and the next differ in the last bit.
+	add("one bit", gauss(n, func(i, _ int, _ float64) float64 { return math.Nextafter(1, float64(i%2)*2) }), func(i, _ int, g float64) float64 { return float64(i % 2) })
+	sorted := gauss(n, func(i, _ int, g float64) float64 { return float64(n-i) + g*0.01 })
+	add("nearest last", sorted, func(_, _ int, g float64) float64 { return g })
+	return set
+}
+
+// TestKNNExact holds every metric on every kernel set against the oracle: the same rows, distances bit for bit.
+func TestKNNExact(t *testing.T) {
+	shapes := [][2]int{{1, 1}, {17, 3}, {600, 5}, {200, 20}, {150, 130}, {20, 4096}}
+	if fewKNN() {
+		shapes = [][2]int{{17, 3}, {200, 20}}
+	}
+	r := rand.New(rand.NewPCG(5, 6))
+	ranked, rows := int64(0), int64(0)
+	for _, shape := range shapes {
+		n, d := shape[0], shape[1]
+		data := knnData(r, n, d)
+		for _, name := range slices.Sorted(maps.Keys(data)) {
+			data := data[name]
+			for _, class := range []string{"euclidean", "manhattan"} {
+				for _, compact := range []bool{false, true} {
+					if compact && (n > 500 || name == "huge") {
+						continue
+					}
+					src := rowsSource(data[0], class)
+					m := openKNNModel(t, src, KNNOptions{Compact: compact})
+					kept := data[0]
+					if compact {
+						kept = dequantizedRows(t, src)
+					}
+					for _, metric := range []string{"euclidean", "manhattan", "chebyshev", "cosine", "dot", "minkowski"} {
+						p := 2.5 + float64(n%2)/2
+						want := make([][]runtime.Neighbor, len(data[1]))
+						for i, x := range data[1] {
+							want[i] = oracle(metric, p, kept, x, n)
+						}
+						for j, k := range []int{1, 10, n} {
+							if k = min(k, n); j == 2 && n > 200 {
+								continue
+							}
+							sets := kernels.Available()
+							o := runtime.KNNOptions{
+								K: k, Metric: metric, P: p, Batch: []int{1, len(data[1]), 3}[r.IntN(3)], Threads: 1 + r.IntN(3),
+								Kernels: sets[r.IntN(len(sets))].Name,
+							}
+							c := newClassifier(t, m, o)
+							what := fmt.Sprintf("%s %dx%d, %s file, compact %v, %+v", name, n, d, class, compact, o)
+							searchAll(t, c, data[1], func(i int, near []runtime.Neighbor) {
+								checkNeighbors(t, near, want[i][:k], fmt.Sprintf("%s query %d", what, i))
+							})
+							if name == "gaussian" && !c.Exhaustive() && k < n && n > 100 {
+								ranked, rows = ranked+c.Ranked(0), rows+int64(n)
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	t.Logf("%d of %d gaussian rows ranked", ranked, rows)
+	if ranked*2 > rows {
+		t.Errorf("the bound decides little: %d of %d rows were ranked", ranked, rows)
+	}
+}
+
+// searchAll runs queries in batches.
+func searchAll(t *testing.T, c *runtime.Classifier, queries [][]float64, each func(i int, near []runtime.Neighbor)) {
+	t.Helper()
+	batch := c.Options().Batch
+	for first := 0; first < len(queries); first += batch {
+		n := min(batch, len(queries)-first)
+		c.Reset()
+		for _, q := range queries[first : first+n] {
+			if _, err := c.Add(q); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.Run(); err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			each(first+i, c.Neighbors(i))
+		}
+	}
+}
+
+// dequantizedRows are the rows of a compact file.
+func dequantizedRows(t *testing.T, src *KNNSource) [][]float64 {
+	k := newKNNRows(src, runtime.MetricClass(src.Metric), KNNOptions{Compact: true})
+	if err := k.measure(context.Background(), func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	rows := make([][]float64, src.Rows)
+	var r knnRow
+	for i := range rows {
+		if err := k.quantize(i, &r); err != nil {
+			t.Fatal(err)
+		}
+		rows[i] = slices.Clone(r.values)
+	}
+	return rows
+}
+
+type goldenKNN struct {
+	TestRows, Train string
+	Pred            json.RawMessage
+	Dist            [][]float64
+	NbrInTrain      [][]int `json:"nbr_in_train"`
+}
+
+func readGoldenKNN(t *testing.T) map[string]goldenKNN {
+	t.Helper()
+	raw, err := os.ReadFile("testdata/knn/golden_sklearn.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden := map[string]goldenKNN{}
+	if err := json.Unmarshal(raw, &golden); err != nil {
+		t.Fatal(err)
+	}
+	return golden
+}
+
+// TestKNNIris compares with scikit-learn: predictions equal, distances within its six decimals, neighbours equal as sets but
+// among equal distances.
+func TestKNNIris(t *testing.T) {
+	golden := readGoldenKNN(t)
+	all, err := openCSV("testdata/knn/iris.csv", KNNOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var train, test []int
+	for i := range all.Rows {
+		if i%5 == 0 {
+			test = append(test, i)
+		} else {
+			train = append(train, i)
+		}
+	}
+	labels := make([]string, len(train))
+	values := make([]float64, 0, len(train)*4)
+	row := make([]float64, 4)
+	for i, at := range train {
+		labels[i] = all.Outputs[0].Classes[all.Outputs[0].Labels[at]]
+		if err := all.ReadRow(row, at); err != nil {
+			t.Fatal(err)
+		}
+		values = append(values, row...)
+	}
+	src, err := KNNTable("test", "iris", len(train), 4, values, labels, "species", nil, nil, KNNOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := openKNNModel(t, src, KNNOptions{})
+	for _, k := range []int{1, 3, 5} {
+		g := golden[fmt.Sprintf("iris_k%d", k)]
+		var want []string
+		if err := json.Unmarshal(g.Pred, &want); err != nil || len(want) != len(test) {
+			t.Fatal(err, len(want))
+		}
+		c := newClassifier(t, m, runtime.KNNOptions{K: k})
+		for i, at := range test {
+			if err := all.ReadRow(row, at); err != nil {
+				t.Fatal(err)
+			}
+			c.Reset()
+			if _, err := c.Add(row); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Run(); err != nil {
+				t.Fatal(err)
+			}
+			if got := m.KNN().Outputs[0].Classes[c.Class(0, 0)]; got != want[i] {
+				t.Errorf("k %d row %d: %s, scikit-learn says %s", k, at, got, want[i])
+			}
+			for j, n := range c.Neighbors(0) {
+				if math.Abs(n.Distance-g.Dist[i][j]) > 1e-6 {
+					t.Errorf("k %d row %d: distance %d is %v, scikit-learn says %v", k, at, j, n.Distance, g.Dist[i][j])
+				}
+				last := g.Dist[i][k-1]
+				if n.Distance < last-1e-6 && !slices.Contains(g.NbrInTrain[i], n.Row) {
+					t.Errorf("k %d row %d: neighbour %d is not among %v", k, at, n.Row, g.NbrInTrain[i])
+				}
+			}
+		}
+	}
+}
+
+// mnist reads the MNIST test images and labels.
+func mnist(t testing.TB) ([][]float64, []int32) {
+	t.Helper()
+	read := func(name string, head int) []byte {
+		f, err := os.Open(filepath.Join("testdata/knn", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		z, err := gzip.NewReader(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(z)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data[head:]
+	}
+	pixels, digits := read("t10k-images-idx3-ubyte.gz", 16), read("t10k-labels-idx1-ubyte.gz", 8)
+	rows, labels := make([][]float64, len(digits)), make([]int32, len(digits))
+	for i := range rows {
+		rows[i] = make([]float64, 784)
+		for j := range rows[i] {
+			rows[i][j] = float64(pixels[i*784+j])
+		}
+		labels[i] = int32(digits[i])
+	}
+	return rows, labels
+}
+
+// TestKNNMNIST compares the predicted digits with scikit-learn's, and neighbours with the oracle.
+func TestKNNMNIST(t *testing.T) {
+	if fewKNN() {
+		t.Skip("a scan of 8,000 digits 2,000 times")
+	}
+	golden := readGoldenKNN(t)
+	rows, labels := mnist(t)
+	src := rowsSource(rows[:8000], "euclidean")
+	src.Task = runtime.TaskClassify
+	src.Outputs = []KNNOutput{{Classes: strings.Split("0123456789", ""), Numeric: true, Labels: labels[:8000]}}
+	m := openKNNModel(t, src, KNNOptions{})
+	for _, k := range []int{1, 3, 5} {
+		var want string
+		if err := json.Unmarshal(golden[fmt.Sprintf("mnist_8k_2k_k%d", k)].Pred, &want); err != nil {
+			t.Fatal(err)
+		}
+		c := newClassifier(t, m, runtime.KNNOptions{K: k, Batch: 64})
+		wrong := 0
+		for first := 0; first < 2000; first += 64 {
+			c.Reset()
+			n := min(64, 2000-first)
+			for i := range n {
+				if _, err := c.Add(rows[8000+first+i]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := c.Run(); err != nil {
+				t.Fatal(err)
+			}
+			for i := range n {
+				if got := byte('0' + c.Class(i, 0)); got != want[first+i] {
+					wrong++
+				}
+			}
+		}
+		if wrong > 0 {
+			t.Errorf("k %d: %d digits differ from scikit-learn's", k, wrong)
+		}
+	}
+}

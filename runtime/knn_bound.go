@@ -1,0 +1,158 @@
+package runtime
+
+import (
+	"math"
+
+	"github.com/edge-infer/edge-infer/kernels"
+)
+
+// How a scan of int8 rows is exact.
+//
+// A row w is stored as ŵ = scale·q with its rounding residual e = |w' - ŵ|, w' = (w - center) / unit. A query x gets x̂ and e_x
+// in the same way. By the triangle inequality a distance is at least |x̂ - ŵ| - e_x - e, so a row whose bound exceeds the k-th
+// smallest distance found so far cannot be among the k nearest. All others get the distance that defines the answer.
+//
+//	euclidean           |x̂|² + |ŵ|² - 2 x̂·ŵ <= (T + e)²              T = τ + e_x, |x̂| and |ŵ| exact, x̂·ŵ = s_x scale acc
+//	dot                 x·w' <= x̂·ŵ + |x| e + e_x |ŵ|                  must reach the k-th largest product - x·center
+//	cosine              the same                                        must reach (1 - τ) |x| |w| - x·center
+//	manhattan           scale Σ|q_x - q| <= τ + e_x + e                 e in the 1-norm
+//	chebyshev           scale max|q_x - q| <= τ + e_x + e               e in the maximum norm
+//
+// kernels.Survivors computes each as one polynomial in float32 with products and sums rounded one by one: at most 8 roundings
+// of terms whose magnitudes add up to what slack multiplies below, 2^-21 of it. slack is four times that. Terms below the
+// range of float32 lose at most 2^-118, which tiny covers. The distances τ are themselves rounded sums of cols terms: relative
+// covers that, underflow the squares that became zero.
+const (
+	slack = 0x1p-19
+	tiny  = 1e-34
+	// far is how far from the rows, in units, a query may lie for squares to fit float32. Beyond it every row is ranked.
+	far = 0x1p40
+)
+
+// query is what the scan knows of one query.
+type query struct {
+	exhaustive bool    // no bound: every row is ranked
+	norm       float64 // |x| as given, for cosine distances
+
+	scale    float32 // x̂ = scale · q
+	hat2     float64 // |x̂|²
+	residual float64 // e_x, in the norm of the metric, rounded up
+	length   float64 // |x| in units of its own, rounded up
+	own      float64 // for products: one over the query's own unit, a power of two that brings it to 0.5..1
+	base     float64 // for products: x·center in both units
+}
+
+// prepare quantizes x into q8 for the metric of the session.
+func (c *Classifier) prepare(q *query, x []float64, q8 []int8) {
+	*q = query{exhaustive: c.exhaustive}
+	if c.metric.kind == cosine {
+		q.norm = norm64(x)
+		if !(q.norm > 0x1p-480 && q.norm < 0x1p480) {
+			q.exhaustive = true
+		}
+	}
+	clear(q8)
+	if q.exhaustive {
+		return
+	}
+	k, y := c.m, c.centred
+	product := c.metric.kind == cosine || c.metric.kind == dotProduct
+	top := 0.0
+	if product {
+		for _, v := range x {
+			top = max(top, math.Abs(v))
+		}
+		_, e := math.Frexp(top)
+		q.own = math.Ldexp(1, -max(e, -500))
+		top = 0
+		for j, v := range x {
+			y[j] = v * q.own
+			top = max(top, math.Abs(y[j]))
+		}
+		q.base = float64(dot64(y, k.center) / k.unit)
+	} else {
+		for j, v := range x {
+			y[j] = (v - k.center[j]) / k.unit
+			top = max(top, math.Abs(y[j]))
+		}
+	}
+	if !(top < far) {
+		q.exhaustive = true
+		return
+	}
+	if k.cfg.Class == ClassDifference {
+		q.scale = k.commonScale
+	} else {
+		q.scale = float32(top / 127)
+	}
+	s := float64(q.scale)
+	var sum2 int64
+	var l1, l2, largest, y1, y2 float64
+	for j, v := range y {
+		n := 0.0
+		if s > 0 {
+			n = max(min(math.RoundToEven(v/s), 127), -127)
+		}
+		q8[j] = int8(n)
+		sum2 += int64(q8[j]) * int64(q8[j])
+		r := math.Abs(v - float64(n*s))
+		l1 += r
+		l2 += float64(r * r)
+		largest = max(largest, r)
+		y1 += math.Abs(v)
+		y2 += float64(v * v)
+	}
+	q.hat2 = float64(float64(s*s) * float64(sum2))
+	q.length = math.Sqrt(y2) * (1 + c.relative)
+	switch c.metric.kind {
+	case manhattan:
+		q.residual = float64(l1*(1+c.relative)) + float64(y1*0x1p-50)
+	case chebyshev:
+		q.residual = float64(largest*(1+c.relative)) + float64(top*0x1p-50)
+	default:
+		q.residual = float64(math.Sqrt(l2)*(1+c.relative)) + float64(q.length*0x1p-50)
+	}
+}
+
+// bound sets b so that Survivors passes every row whose distance may be tau or less.
+func (c *Classifier) bound(b *kernels.Bound, q *query, tau float64) {
+	*b = kernels.Bound{Min: float32(math.Inf(-1))}
+	if math.IsInf(tau, 0) || math.IsNaN(tau) {
+		return // not k distances yet
+	}
+	k := c.m
+	var v [7]float64 // Acc, Res, Res2, Norm, Norm2, Len, Min
+	switch c.metric.kind {
+	case euclidean:
+		t := (float64(tau*(1+c.relative))+c.underflow)/k.unit + q.residual
+		t2 := float64(t * t)
+		v = [7]float64{2 * float64(q.scale), 2 * t * (1 + slack), 1 + slack, 0, slack - 1, 0,
+			q.hat2 - t2 - float64(slack*(q.hat2+t2)) - tiny}
+	case manhattan, chebyshev:
+		t := tau*(1+c.relative)/k.unit + q.residual
+		v = [7]float64{-1, 1 + slack, 0, 0, 0, 0, -float64(t*(1+slack)) - tiny}
+		if c.metric.kind == chebyshev {
+			v[1], v[3] = 0, v[1] // the residual in the maximum norm is where the other class has |ŵ|
+		}
+	case dotProduct, cosine:
+		hat := math.Sqrt(q.hat2)
+		v = [7]float64{float64(q.scale), q.length * (1 + slack), 0, float64(q.residual*(1+slack)) + float64(slack*hat), 0, 0, 0}
+		off := float64(q.length * k.centerNorm * c.relative) // what rounding may have added to base
+		if c.metric.kind == cosine {
+			a := (1 - tau - c.relative) * q.length
+			v[5] = float64(slack*math.Abs(a)) - a
+			v[6] = -q.base - float64(slack*math.Abs(q.base)) - off - tiny
+			break
+		}
+		// Distances are negated products, in the query's unit times the rows'.
+		p := -float64((tau+c.underflow)*q.own) / k.unit
+		v[5] = q.length * c.relative
+		v[6] = p - q.base - float64(slack*math.Abs(p-q.base)) - float64(0x1p-50*(math.Abs(p)+math.Abs(q.base))) - off - tiny
+	}
+	for _, f := range v {
+		if !(math.Abs(f) < 1e36) {
+			return
+		}
+	}
+	*b = kernels.Bound{Acc: float32(v[0]), Res: float32(v[1]), Res2: float32(v[2]), Norm: float32(v[3]), Norm2: float32(v[4]), Len: float32(v[5]), Min: float32(v[6])}
+}

@@ -1,0 +1,402 @@
+package runtime
+
+import (
+	"math"
+
+	"github.com/edge-infer/edge-infer/kernels"
+)
+
+const (
+	// scanSums is how many int32 sums a scan has at a time, 16 KB, which a first-level cache holds.
+	scanSums = kernels.LinearScratch
+	// scanQueries is how many queries share a tile; more would shorten its rows, and each call for the survivors costs.
+	scanQueries = 16
+	// scanWork bounds the products of one call into assembly, during which the garbage collector waits.
+	scanWork = 2 << 20
+	// maxSample is the largest k for which a first threshold is sought in a sample of the rows.
+	maxSample = 64
+	// samplePieces tiles, evenly spread, are that sample: rows often lie sorted by class.
+	samplePieces = 8
+	// pendingRows wait until they are ranked four at a time.
+	pendingRows = 32
+)
+
+// knnPart is what one part of the rows needs for its scan: parts are searched side by side and merged.
+type knnPart struct {
+	acc, idx    []int32
+	dequantized []float64 // 4 rows, compact files only
+	searches    []search  // one a query
+}
+
+// search is the state of one query in one part.
+type search struct {
+	heap     []rankedRow // the nearest so far, the farthest on top; capacity k
+	limit    float64     // the k-th distance is not above this
+	bound    kernels.Bound
+	pending  [pendingRows]pendingRow
+	waiting  int
+	ranked   int64
+	samples  []sample // of the first threshold: best last, so that the worst is at hand
+	distance [4]float64
+	rows32   [4][]float32
+	rows64   [4][]float64
+}
+
+type rankedRow struct {
+	distance float64
+	row      int32
+}
+
+// farther is the order of the answer: by distance, equal ones by row.
+func (a rankedRow) farther(b rankedRow) bool {
+	return a.distance > b.distance || a.distance == b.distance && a.row > b.row
+}
+
+type pendingRow struct{ row, acc int32 }
+
+// sample is a row and how near it seems: larger is nearer.
+type sample struct {
+	near float32
+	row  int32
+}
+
+// runAll is Run without its guard.
+func (c *Classifier) runAll() error {
+	k, n := c.m.codes.K, min(c.count, scanQueries)
+	d := c.m.cfg.Cols
+	for i := range c.count {
+		c.prepare(&c.queries[i], c.x[i*d:(i+1)*d], c.q8[i*k:(i+1)*k])
+	}
+	// Rows of a tile: as many as scratch, the work of a call and (for one query, bound by memory) its time allow.
+	c.rowsAt = scanSums / max(n, 1)
+	c.rowsAt = max(min(c.rowsAt, scanWork/(max(n, 1)*k))&^63, 16)
+	if n == 1 {
+		c.rowsAt = max(min(scanSums, (256<<10)/k)&^15, 16)
+	}
+	parts := len(c.parts)
+	c.pool.run(parts, parts, c.scan)
+	for i := range c.count {
+		c.collect(i)
+	}
+	return nil
+}
+
+// scanPart searches all queries in one part of the rows.
+func (c *Classifier) scanPart(_, part int) {
+	p := &c.parts[part]
+	blocks := c.m.codes.N / 16
+	from, to := blocks*part/len(c.parts)*16, blocks*(part+1)/len(c.parts)*16
+	scan := false
+	for i := range c.count {
+		s := &p.searches[i]
+		s.heap, s.waiting, s.ranked, s.limit = s.heap[:0], 0, 0, math.Inf(1)
+		c.bound(&s.bound, &c.queries[i], s.limit)
+		scan = scan || !c.queries[i].exhaustive
+	}
+	if scan {
+		c.sampleRows(p, from, to)
+		for at := from; at < to; at += c.rowsAt {
+			c.scanTile(p, at, min(c.rowsAt, to-at))
+		}
+	}
+	c.rankAll(p, from, min(to, c.m.cfg.Rows))
+	for i := range c.count {
+		c.flush(p, i)
+	}
+}
+
+// sums computes the products or differences of some queries with n rows, from row at on.
+func (c *Classifier) sums(acc []int32, first, queries, at, n int) {
+	w := &c.m.codes
+	x, rows := c.q8[first*w.K:(first+queries)*w.K], w.Data[at*w.K:(at+n)*w.K]
+	switch {
+	case c.metric.kind == manhattan:
+		c.set.L1S8(acc, x, rows, queries, w.K)
+	case c.metric.kind == chebyshev:
+		c.set.MaxS8(acc, x, rows, queries, w.K)
+	case queries == 1:
+		c.set.GemvS8(acc, x, rows, w.Sum[at:at+n])
+	default:
+		c.set.GemmS8(acc, x, rows, w.Sum[at:at+n], queries, w.K)
+	}
+}
+
+// scanTile looks for survivors of all queries among n rows.
+func (c *Classifier) scanTile(p *knnPart, at, n int) {
+	k := c.m
+	for first := 0; first < c.count; first += scanQueries {
+		queries := min(scanQueries, c.count-first)
+		acc := p.acc[:queries*n]
+		c.sums(acc, first, queries, at, n)
+		for i := range queries {
+			if c.queries[first+i].exhaustive {
+				continue
+			}
+			s, acc := &p.searches[first+i], acc[i*n:(i+1)*n]
+			found := c.set.Survivors(p.idx, acc, k.codes.Scale[at:at+n], k.residual[at:at+n], k.norm[at:at+n], k.length[at:at+n], &s.bound)
+			for _, j := range p.idx[:found] {
+				row := int32(at) + j
+				if int(row) >= k.cfg.Rows {
+					break // padding
+				}
+				if s.waiting == pendingRows {
+					c.flush(p, first+i)
+				}
+				s.pending[s.waiting] = pendingRow{row, acc[j]}
+				s.waiting++
+			}
+		}
+	}
+}
+
+// flush ranks the rows that wait, if the bound, which may have become tighter, still passes them.
+func (c *Classifier) flush(p *knnPart, i int) {
+	s, k := &p.searches[i], c.m
+	var group [4]int32
+	n := 0
+	for _, r := range s.pending[:s.waiting] {
+		if s.bound.Value(r.acc, k.codes.Scale[r.row], k.residual[r.row], k.norm[r.row], k.length[r.row]) < s.bound.Min {
+			continue
+		}
+		group[n] = r.row
+		if n++; n == 4 {
+			c.rank(p, i, group[:n])
+			n = 0
+		}
+	}
+	c.rank(p, i, group[:n])
+	s.waiting = 0
+}
+
+// rank computes the exact distances of up to four rows and keeps the nearest.
+func (c *Classifier) rank(p *knnPart, i int, rows []int32) {
+	if len(rows) == 0 {
+		return
+	}
+	s := &p.searches[i]
+	c.distances(p, i, rows)
+	s.ranked += int64(len(rows))
+	before := s.limit
+	for j, row := range rows {
+		s.keep(rankedRow{s.distance[j], row})
+	}
+	if s.limit != before {
+		c.bound(&s.bound, &c.queries[i], s.limit)
+	}
+}
+
+// distances puts the distances of up to four rows from query i into s.distance.
+func (c *Classifier) distances(p *knnPart, i int, rows []int32) {
+	k, s, d := c.m, &p.searches[i], c.m.cfg.Cols
+	x, q := c.x[i*d:(i+1)*d], &c.queries[i]
+	for j := range 4 {
+		row := int(rows[min(j, len(rows)-1)])
+		switch {
+		case k.rows32 != nil:
+			s.rows32[j] = k.rows32[row*k.stride:][:d]
+		case k.rows64 != nil:
+			s.rows64[j] = k.rows64[row*k.stride:][:d]
+		default:
+			s.rows64[j] = p.dequantized[j*d : (j+1)*d]
+			k.dequantize(s.rows64[j], row)
+		}
+	}
+	if k.rows32 != nil {
+		distances4(c.metric, x, q.norm, &s.rows32, &s.distance)
+	} else {
+		distances4(c.metric, x, q.norm, &s.rows64, &s.distance)
+	}
+}
+
+// dequantize writes what the int8 of a row stand for: center + q * scale * unit. It defines the rows of a compact file.
+func (k *knn) dequantize(dst []float64, row int) {
+	DequantizeKNNRow(dst, k.codes.Data[row/16*16*k.codes.K+row%16*4:], k.center, k.codes.Scale[row], k.unit)
+}
+
+// DequantizeKNNRow is what a compact file's int8 row means. src begins at the row's first four columns in layout N16K4.
+func DequantizeKNNRow(dst []float64, src []int8, center []float64, scale float32, unit float64) {
+	s := float64(scale) * unit
+	for j := range dst {
+		dst[j] = center[j] + float64(float64(src[j/4*64+j%4])*s)
+	}
+}
+
+// keep puts a row among the nearest if it belongs there.
+func (s *search) keep(n rankedRow) {
+	h := s.heap
+	if len(h) < cap(h) {
+		h = append(h, n)
+		for i := len(h) - 1; i > 0; {
+			up := (i - 1) / 2
+			if !h[i].farther(h[up]) {
+				break
+			}
+			h[i], h[up] = h[up], h[i]
+			i = up
+		}
+		s.heap = h
+	} else if h[0].farther(n) {
+		h[0] = n
+		sink(h)
+	} else {
+		return
+	}
+	if len(h) == cap(h) {
+		s.limit = min(s.limit, h[0].distance)
+	}
+}
+
+// sink restores the order of a heap whose top was replaced.
+func sink(h []rankedRow) {
+	for i := 0; ; {
+		j := 2*i + 1
+		if j >= len(h) {
+			return
+		}
+		if j+1 < len(h) && h[j+1].farther(h[j]) {
+			j++
+		}
+		if !h[j].farther(h[i]) {
+			return
+		}
+		h[i], h[j] = h[j], h[i]
+		i = j
+	}
+}
+
+// rankAll ranks every row for the queries that have no bound. The rows are read once for all of them.
+func (c *Classifier) rankAll(p *knnPart, from, to int) {
+	any := false
+	for i := range c.count {
+		any = any || c.queries[i].exhaustive
+	}
+	if !any {
+		return
+	}
+	var group [4]int32
+	for at := from; at < to; at += 4 {
+		n := min(4, to-at)
+		for j := range n {
+			group[j] = int32(at + j)
+		}
+		for i := range c.count {
+			if c.queries[i].exhaustive {
+				c.rank(p, i, group[:n])
+			}
+		}
+	}
+}
+
+// sampleRows finds a first threshold for each query: the exact distances of the k rows of a sample that seem nearest. Without
+// it every row would pass until k were ranked, and those that lie first in the file seldom are the nearest.
+func (c *Classifier) sampleRows(p *knnPart, from, to int) {
+	if c.opt.K > maxSample {
+		return
+	}
+	for i := range c.count {
+		p.searches[i].samples = p.searches[i].samples[:0]
+	}
+	tiles := (to - from + c.rowsAt - 1) / c.rowsAt
+	pieces := min(tiles, samplePieces)
+	for piece := range pieces {
+		at := from + tiles*piece/pieces*c.rowsAt
+		n := min(c.rowsAt, to-at)
+		for first := 0; first < c.count; first += scanQueries {
+			queries := min(scanQueries, c.count-first)
+			acc := p.acc[:queries*n]
+			c.sums(acc, first, queries, at, n)
+			for i := range queries {
+				if q := &c.queries[first+i]; !q.exhaustive {
+					c.sampleTile(&p.searches[first+i], q, acc[i*n:(i+1)*n], at)
+				}
+			}
+		}
+	}
+	for i := range c.count {
+		s := &p.searches[i]
+		if len(s.samples) < c.opt.K {
+			continue
+		}
+		limit := math.Inf(-1)
+		for at := 0; at < len(s.samples); at += 4 {
+			var group [4]int32
+			n := min(4, len(s.samples)-at)
+			for j := range n {
+				group[j] = s.samples[at+j].row
+			}
+			c.distances(p, i, group[:n])
+			s.ranked += int64(n)
+			for _, v := range s.distance[:n] {
+				limit = max(limit, v)
+			}
+		}
+		s.limit = limit
+		c.bound(&s.bound, &c.queries[i], limit)
+	}
+}
+
+// sampleTile keeps the k rows that seem nearest, by what the int8 rows say.
+func (c *Classifier) sampleTile(s *search, q *query, acc []int32, at int) {
+	k := c.m
+	n := min(len(acc), k.cfg.Rows-at)
+	if n <= 0 {
+		return
+	}
+	scale, norm, length := k.codes.Scale[at:at+n], k.norm[at:at+n], k.length[at:at+n]
+	worst := float32(math.Inf(-1))
+	if len(s.samples) == cap(s.samples) {
+		worst = s.samples[len(s.samples)-1].near
+	}
+	qs, base := q.scale, float32(q.base)
+	for j, a := range acc[:n] {
+		var near float32
+		switch c.metric.kind {
+		case euclidean:
+			near = float32(2*qs*scale[j])*float32(a) - float32(norm[j]*norm[j])
+		case cosine:
+			if length[j] > 0 {
+				near = (base + float32(float32(qs*scale[j])*float32(a))) / length[j]
+			}
+		case dotProduct:
+			near = float32(qs*scale[j]) * float32(a)
+		default:
+			near = -float32(a)
+		}
+		if !(near > worst) && len(s.samples) == cap(s.samples) {
+			continue
+		}
+		if len(s.samples) < cap(s.samples) {
+			s.samples = s.samples[:len(s.samples)+1]
+		}
+		i := len(s.samples) - 1
+		for ; i > 0 && near > s.samples[i-1].near; i-- {
+			s.samples[i] = s.samples[i-1]
+		}
+		s.samples[i] = sample{near, int32(at + j)}
+		if len(s.samples) == cap(s.samples) {
+			worst = s.samples[len(s.samples)-1].near
+		}
+	}
+}
+
+// collect merges what the parts found for query i into results, nearest first.
+func (c *Classifier) collect(i int) {
+	first := &c.parts[0].searches[i]
+	c.ranked[i] = first.ranked
+	for p := range c.parts[1:] {
+		s := &c.parts[p+1].searches[i]
+		for _, n := range s.heap {
+			first.keep(n)
+		}
+		c.ranked[i] += s.ranked
+	}
+	h := first.heap
+	c.found[i] = len(h)
+	out := c.results[i*c.opt.K:][:len(h)]
+	for n := len(h) - 1; n >= 0; n-- {
+		out[n] = Neighbor{int(h[0].row), h[0].distance}
+		h[0] = h[n]
+		h = h[:n]
+		sink(h)
+	}
+}
