@@ -7,6 +7,8 @@ require (
 	github.com/klauspost/cpuid/v2 v2.4.2
 	// The command line: subcommands, flags, help, shell completion.
 	github.com/spf13/cobra v1.10.2
+	// cobra's flags, walked to offer the nearest name of a mistyped one.
+	github.com/spf13/pflag v1.0.9
 	// float32 vectors for the converter's error figures and the float reference; never on the device path.
 	github.com/viterin/vek v0.4.3
 	// mmap, madvise, affinity, limits: what package syscall lacks or has frozen.
@@ -16,7 +18,6 @@ require (
 require (
 	github.com/chewxy/math32 v1.10.1 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
-	github.com/spf13/pflag v1.0.9 // indirect
 	github.com/viterin/partial v1.1.0 // indirect
 	golang.org/x/exp v0.0.0-20230817173708-d852ddb80c63 // indirect
 )

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/edge-infer/edge-infer/convert/reference"
-	"github.com/edge-infer/edge-infer/kernels"
 	"github.com/edge-infer/edge-infer/quant"
 	"github.com/edge-infer/edge-infer/runtime"
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
@@ -69,7 +68,8 @@ func ReferenceOf(f *modelfile.File) (*reference.Transformer, error) {
 			case t.DType == modelfile.F32:
 				copy(dst, t.F32()[row*t.PaddedCols():])
 			case t.DType == modelfile.I8 && t.Layout == modelfile.N16K4:
-				m := quant.Matrix{Weights: kernels.Weights{N: t.PaddedRows(), K: t.PaddedCols(), Data: t.I8(), Scale: t.Scale, Sum: t.Sum}}
+				var m quant.Matrix
+				m.N, m.K, m.Data, m.Scale, m.Sum = t.PaddedRows(), t.PaddedCols(), t.I8(), t.Scale, t.Sum
 				m.DequantizeRow(dst, row)
 			case t.DType == modelfile.I8:
 				for j, q := range t.I8()[row*t.PaddedCols():][:cols] {

@@ -8,13 +8,12 @@ import (
 	"slices"
 
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
-	"github.com/edge-infer/edge-infer/kernels"
 	"github.com/edge-infer/edge-infer/quant"
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
 )
 
 // groupRows is how many rows are read, quantized and written at a time: a row of blocks in layout N16K4.
-const groupRows = kernels.Lanes
+const groupRows = quant.Lanes
 
 // vectorFloats is how many floats of a vector or table are in memory at a time.
 const vectorFloats = 1 << 14

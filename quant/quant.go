@@ -14,6 +14,9 @@ import (
 // Matrix is a weight matrix [N, K] in layout N16K4; see kernels.Weights. N and K are the padded sizes.
 type Matrix struct{ kernels.Weights }
 
+// Lanes is the number of rows in a block of layout N16K4.
+const Lanes = kernels.Lanes
+
 // Row gathers row n. len(dst) may be the real number of columns or the padded one.
 func (m *Matrix) Row(dst []int8, n int) {
 	if n < 0 || n >= m.N || len(dst) > m.K {

@@ -22,6 +22,7 @@ type Translator struct {
 	inSlot  []int // slot -> job
 	out     []byte
 	glue    string // between the sentences of one paragraph
+	tokens  bool   // the call under way is TranslateTokens
 }
 
 // kindTokens is the Kind of a tokenizer that takes and gives tokens separated by spaces.
@@ -70,11 +71,25 @@ func (m *Model) NewTranslator(o Options) (*Translator, error) {
 // translated has its Err set and the others go on.
 // Errors: ctx's; those of Session.Step. Nothing of the lines is returned then.
 func (t *Translator) Translate(ctx context.Context, lines []string) ([]Translation, error) {
+	t.tokens = false
+	return t.translate(ctx, lines, t.plan)
+}
+
+// TranslateTokens is Translate for lines of tokens with spaces between, in and out, without the tokenizers' rules: each
+// line is one sentence, and one with more tokens than the session takes has its Err set.
+func (t *Translator) TranslateTokens(ctx context.Context, lines []string) ([]Translation, error) {
+	t.tokens = true
+	return t.translate(ctx, lines, t.planTokens)
+}
+
+func (t *Translator) translate(ctx context.Context, lines []string, plan func(int, string, *Translation) error) ([]Translation, error) {
 	out := make([]Translation, len(lines))
 	t.ids, t.jobs = t.ids[:0], t.jobs[:0]
 	err := modelfile.Guard(t.s.path, func() error {
 		for i, line := range lines {
-			out[i].Err = t.plan(i, line, &out[i])
+			if out[i].Err = validUTF8(line); out[i].Err == nil {
+				out[i].Err = plan(i, line, &out[i])
+			}
 		}
 		return nil
 	})
@@ -116,17 +131,6 @@ func (t *Translator) plan(line int, s string, out *Translation) (err error) {
 			t.jobs = t.jobs[:jobs]
 		}
 	}()
-	if !utf8.ValidString(s) {
-		at := 0
-		for at < len(s) {
-			r, n := utf8.DecodeRuneInString(s[at:])
-			if r == utf8.RuneError && n == 1 {
-				break
-			}
-			at += n
-		}
-		return &InputError{fmt.Sprintf("not valid UTF-8 (byte %d of the line is 0x%02x)", at+1, s[at])}
-	}
 	before := ""
 	for first := true; ; first = false {
 		paragraph, rest, more := strings.Cut(s, "\n")
@@ -158,6 +162,42 @@ func (t *Translator) plan(line int, s string, out *Translation) (err error) {
 	}
 	if before != "" { // newlines at the end of the line
 		t.jobs = append(t.jobs, job{line: line, before: before})
+	}
+	return nil
+}
+
+// planTokens makes a job of a line of tokens.
+func (t *Translator) planTokens(line int, s string, out *Translation) error {
+	tokens := strings.Fields(s)
+	if n, room := len(tokens), t.s.SourceRoom(); n > room {
+		return &InputError{fmt.Sprintf("a line of %d tokens; this session takes %d", n, room)}
+	}
+	from := len(t.ids)
+	for i, token := range tokens {
+		id, ok := t.m.source.ID(token)
+		if !ok {
+			if id = t.m.source.Unk(); id < 0 {
+				t.ids = t.ids[:from]
+				return &InputError{fmt.Sprintf("token %d (%q) is not in the model's vocabulary, which has no <unk>", i+1, token)}
+			}
+			out.Warnings = append(out.Warnings, fmt.Sprintf("token %d (%q) is not in the model's vocabulary and counts as unknown", i+1, token))
+		}
+		t.ids = append(t.ids, id)
+	}
+	if len(tokens) > 0 {
+		t.jobs = append(t.jobs, job{line: line, from: from, to: len(t.ids), source: tokens})
+	}
+	return nil
+}
+
+// validUTF8 says where s is not UTF-8.
+func validUTF8(s string) error {
+	for at := 0; at < len(s); {
+		r, n := utf8.DecodeRuneInString(s[at:])
+		if r == utf8.RuneError && n == 1 {
+			return &InputError{fmt.Sprintf("not valid UTF-8 (byte %d of the line is 0x%02x)", at+1, s[at])}
+		}
+		at += n
 	}
 	return nil
 }
@@ -238,13 +278,18 @@ func (t *Translator) collect(slot int) error {
 	j := &t.jobs[t.inSlot[slot]]
 	best := t.s.Best(slot)[0]
 	err := modelfile.Guard(t.s.path, func() error {
-		t.out = t.m.target.Decode(t.out[:0], best.Tokens)
 		for _, id := range best.Tokens {
 			j.tokens = append(j.tokens, t.m.target.Piece(id))
 		}
+		if t.tokens {
+			j.text = strings.Join(j.tokens, " ")
+		} else {
+			t.out = t.m.target.Decode(t.out[:0], best.Tokens)
+			j.text = string(t.out)
+		}
 		return nil
 	})
-	j.text, j.score, j.cut = string(t.out), best.Score, best.Cut
+	j.score, j.cut = best.Score, best.Cut
 	t.s.Release(slot)
 	return err
 }

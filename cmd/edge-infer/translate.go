@@ -157,16 +157,12 @@ func (f *translateFlags) translator(m *edge.Model) (translateFunc, error) {
 		return nil, asUsageError(err)
 	}
 	limitMemory(plan)
-	if f.tokens {
-		s, err := m.NewSession(options)
-		if err != nil {
-			return nil, asUsageError(err)
-		}
-		return (&tokenTranslator{m: m, s: s}).translate, nil
-	}
 	t, err := m.NewTranslator(options)
 	if err != nil {
 		return nil, asUsageError(err)
+	}
+	if f.tokens {
+		return t.TranslateTokens, nil
 	}
 	return t.Translate, nil
 }
