@@ -334,7 +334,7 @@ func TestKNNIris(t *testing.T) {
 			if err := c.Run(); err != nil {
 				t.Fatal(err)
 			}
-			if got := m.KNN().Outputs[0].Classes[c.Class(0, 0)]; got != want[i] {
+			if got := m.KNN().Outputs[0].Classes[c.Class(c.Neighbors(0), 0)]; got != want[i] {
 				t.Errorf("k %d row %d: %s, scikit-learn says %s", k, at, got, want[i])
 			}
 			for j, n := range c.Neighbors(0) {
@@ -411,7 +411,7 @@ func TestKNNMNIST(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i := range n {
-				if got := byte('0' + c.Class(i, 0)); got != want[first+i] {
+				if got := byte('0' + c.Class(c.Neighbors(i), 0)); got != want[first+i] {
 					wrong++
 				}
 			}

@@ -169,7 +169,9 @@ type Neighbor struct {
 //
 //	i, err := c.Add(values) // up to Batch queries
 //	err = c.Run()
-//	c.Neighbors(i); c.Class(i, 0); c.Reset()
+//	near := c.Neighbors(i)
+//	c.Class(near, 0)
+//	c.Reset()
 type Classifier struct {
 	m          *knn
 	opt        KNNOptions
@@ -193,9 +195,11 @@ type Classifier struct {
 	weights []float64 // of one query's votes
 	votes   []float64 // of one query's classes
 
-	rowsAt int // rows of a tile of the run under way
-	scan   func(worker, part int)
-	run    func() error
+	rowsAt   int                    // rows of a tile of the run under way
+	scan     func(worker, part int) // method values made once: making one allocates
+	run      func() error
+	copyRow  func() error
+	rowAsked int
 }
 
 // relativeError bounds what rounding does to a sum of n float64 terms of one sign, with room to spare.
@@ -289,7 +293,7 @@ func (m *Model) NewClassifier(o KNNOptions) (*Classifier, error) {
 	}
 	c.exhaustive = o.RankAll || !m.knn.serves(c.metric)
 	c.allocate(&arena{})
-	c.scan, c.run = c.scanPart, c.runAll
+	c.scan, c.run, c.copyRow = c.scanPart, c.runAll, c.copyAsked
 	m.pool.grow(o.Threads)
 	return c, nil
 }
@@ -377,6 +381,36 @@ func (c *Classifier) Add(values []float64) (int, error) {
 	}
 	c.count++
 	return c.count - 1, nil
+}
+
+// AddRow takes training row in as a query, as the file keeps it: with its scaling, if there is one, done. Itself is among its
+// neighbours. Panics as Add does, and if there is no such row.
+func (c *Classifier) AddRow(row int) (int, error) {
+	if c.count == c.opt.Batch || row < 0 || row >= c.m.cfg.Rows {
+		panic(fmt.Sprintf("runtime: row %d of %d as query %d of a batch of %d", row, c.m.cfg.Rows, c.count+1, c.opt.Batch))
+	}
+	c.rowAsked = row
+	if err := modelfile.Guard(c.path, c.copyRow); err != nil {
+		return 0, err
+	}
+	c.count++
+	return c.count - 1, nil
+}
+
+func (c *Classifier) copyAsked() error {
+	k, d := c.m, c.m.cfg.Cols
+	x := c.x[c.count*d : (c.count+1)*d]
+	switch {
+	case k.rows32 != nil:
+		for j, v := range k.rows32[c.rowAsked*k.stride:][:d] {
+			x[j] = float64(v)
+		}
+	case k.rows64 != nil:
+		copy(x, k.rows64[c.rowAsked*k.stride:])
+	default:
+		k.dequantize(x, c.rowAsked)
+	}
+	return nil
 }
 
 // MaxKNNValue bounds the numbers of rows and queries, so that squares and their sums are finite.

@@ -2,10 +2,9 @@ package runtime
 
 import "math"
 
-// voteWeights sets weights to what each neighbour of query i counts: 1, or one over its distance. As in scikit-learn,
-// neighbours at distance zero count alone.
-func (c *Classifier) voteWeights(i int) []float64 {
-	near := c.Neighbors(i)
+// voteWeights sets weights to what each neighbour counts: 1, or one over its distance. As in scikit-learn, neighbours at
+// distance zero count alone.
+func (c *Classifier) voteWeights(near []Neighbor) []float64 {
 	w := c.weights[:len(near)]
 	if c.opt.Weights == WeightsUniform {
 		for j := range w {
@@ -28,21 +27,21 @@ func (c *Classifier) voteWeights(i int) []float64 {
 	return w
 }
 
-// Votes gives what each class of an output got from the neighbours of query i. Valid until the next call of a method.
+// Votes gives what each class of an output gets from some neighbours, at most K. Valid until the next call of a method.
 // The model must be one of TaskClassify.
-func (c *Classifier) Votes(i, output int) []float64 {
+func (c *Classifier) Votes(near []Neighbor, output int) []float64 {
 	votes := c.votes[:len(c.m.cfg.Outputs[output].Classes)]
 	clear(votes)
-	w := c.voteWeights(i)
-	for j, n := range c.Neighbors(i) {
+	w := c.voteWeights(near)
+	for j, n := range near {
 		votes[c.Label(n.Row, output)] += w[j]
 	}
 	return votes
 }
 
-// Class is the class that the neighbours of query i vote for; the first of equal ones.
-func (c *Classifier) Class(i, output int) int {
-	best, votes := 0, c.Votes(i, output)
+// Class is the class that the neighbours vote for; the first of equal ones.
+func (c *Classifier) Class(near []Neighbor, output int) int {
+	best, votes := 0, c.Votes(near, output)
 	for class, v := range votes {
 		if v > votes[best] {
 			best = class
@@ -52,13 +51,13 @@ func (c *Classifier) Class(i, output int) int {
 }
 
 // Probabilities gives the share of each class in the votes. Valid until the next call of a method.
-func (c *Classifier) Probabilities(i, output int) []float64 {
-	votes := c.Votes(i, output)
+func (c *Classifier) Probabilities(near []Neighbor, output int) []float64 {
+	votes := c.Votes(near, output)
 	sum := 0.0
 	for _, v := range votes {
 		sum += v
 	}
-	if sum == 0 { // every distance is infinite or so large that one over it is zero
+	if sum == 0 { // distances so large that one over them is zero
 		return votes
 	}
 	for class := range votes {
@@ -68,10 +67,10 @@ func (c *Classifier) Probabilities(i, output int) []float64 {
 }
 
 // Value is the weighted mean of the neighbours' targets. The model must be one of TaskRegress.
-func (c *Classifier) Value(i, output int) float64 {
+func (c *Classifier) Value(near []Neighbor, output int) float64 {
 	sum, total := 0.0, 0.0
-	w := c.voteWeights(i)
-	for j, n := range c.Neighbors(i) {
+	w := c.voteWeights(near)
+	for j, n := range near {
 		sum += float64(c.Target(n.Row, output) * w[j])
 		total += w[j]
 	}

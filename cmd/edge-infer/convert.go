@@ -30,6 +30,10 @@ holds all that running it takes. SRC is a folder:
   Hugging Face Marian   config.json, model.safetensors or pytorch_model.bin,
   (OPUS-MT)             source.spm, target.spm, vocab.json
 
+or a file of training rows, which become a model of nearest neighbours:
+
+  CSV, TSV              a row of numbers a line, with a column of labels
+
 No Python is needed and nothing inside SRC is run. Tensors pass through a few rows
 at a time, so that a 512 MB board can convert its own models. FILE appears when it
 is complete. The table at the end says what int8 cost.`,
@@ -37,7 +41,9 @@ is complete. The table at the end says what int8 cost.`,
   edge-infer convert opus-mt-zh-en/ -o zh-en.ei8 --force --from zh --to en \
       --licence CC-BY-4.0 --source https://huggingface.co/Helsinki-NLP/opus-mt-zh-en
   edge-infer inspect zh-en.ei8                    # what came out
-  edge-infer translate -m zh-en.ei8 你好           # does it speak?`,
+  edge-infer translate -m zh-en.ei8 你好           # does it speak?
+  edge-infer convert iris.csv -o iris.ei8 --label-column species
+  edge-infer classify -m iris.ei8 5.1,3.5,1.4,0.2`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return &usageError{fmt.Sprintf("convert takes one source, but was given %d", len(args)), "edge-infer convert SRC -o FILE"}
@@ -59,6 +65,7 @@ is complete. The table at the end says what int8 cost.`,
 	flags.StringVar(&o.To, "to", "", "`LANGUAGE` that it writes, such as en")
 	flags.StringVar(&o.Licence, "licence", "", "`LICENCE` of the model, best as an SPDX name: CC-BY-4.0")
 	flags.StringVar(&o.Source, "source", "", "`WHERE` the model came from: address, revision")
+	addKNNFlags(flags, &o.KNN)
 	flags.StringArrayVar(&o.Attributions, "attribution", nil, "a `LINE` to be shown with the model; may be given again")
 	return cmd
 }
