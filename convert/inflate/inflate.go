@@ -1,0 +1,200 @@
+// Package inflate finds out how a file is compressed and makes its content readable at any place, without letting a
+// small file become a very large one.
+//
+//	zlib, gzip, bzip2   by the standard library
+//	xz, lzma, lz4       by the packages below this folder
+//
+// Content up to 16 MB is kept in memory, more in a temporary file that Close removes.
+package inflate
+
+import (
+	"bufio"
+	"bytes"
+	"compress/bzip2"
+	"compress/gzip"
+	"compress/zlib"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/edge-infer/edge-infer/convert/inflate/lz4"
+	"github.com/edge-infer/edge-infer/convert/inflate/lzma"
+)
+
+// Content may be maxFree bytes, or maxRatio times what it was compressed to if that is more. Real models of neighbours
+// shrink to a half or a tenth; data that is mostly zeros, as digits are, to a twentieth.
+const (
+	maxFree  = 64 << 20
+	maxRatio = 200
+	inMemory = 16 << 20
+)
+
+// ErrBomb is what a file is refused with that unfolds beyond all measure.
+var ErrBomb = errors.New("it unfolds to far more than its size allows")
+
+// Plain is content that can be read at any place.
+type Plain struct {
+	io.ReaderAt
+	Size   int64
+	Method string // "zlib", "gzip", "bz2", "xz", "lzma", "lz4"; "" for a file that is not compressed
+
+	closers []func() error
+}
+
+// Close closes the file and removes what was kept on disk.
+func (p *Plain) Close() error {
+	var err error
+	for _, c := range p.closers {
+		err = errors.Join(err, c())
+	}
+	p.closers = nil
+	return err
+}
+
+// methods are told by how a file begins.
+var methods = []struct {
+	name, magic string
+	decode      func(dst io.Writer, src io.Reader) error
+}{
+	{"gzip", "\x1f\x8b", func(dst io.Writer, src io.Reader) error {
+		r, err := gzip.NewReader(src)
+		return copyAll(dst, r, err)
+	}},
+	{"bz2", "BZh", func(dst io.Writer, src io.Reader) error { return copyAll(dst, bzip2.NewReader(src), nil) }},
+	{"xz", "\xfd7zXZ\x00", lzma.DecodeXZ},
+	{"lzma", "]\x00\x00", lzma.DecodeAlone},
+	{"lz4", "\x04\x22\x4d\x18", func(dst io.Writer, src io.Reader) error { return copyAll(dst, lz4.NewReader(src), nil) }},
+	{"zlib", "\x78\x01", unzlib}, // the second byte tells the level
+	{"zlib", "\x78\x5e", unzlib},
+	{"zlib", "\x78\x9c", unzlib},
+	{"zlib", "\x78\xda", unzlib},
+}
+
+func unzlib(dst io.Writer, src io.Reader) error {
+	r, err := zlib.NewReader(src)
+	return copyAll(dst, r, err)
+}
+
+func copyAll(dst io.Writer, src io.Reader, err error) error {
+	if err == nil {
+		_, err = io.Copy(dst, src)
+	}
+	return err
+}
+
+// Method says how a file is compressed that begins with head; "" for one that is not.
+func Method(head []byte) string {
+	for _, m := range methods {
+		if bytes.HasPrefix(head, []byte(m.magic)) {
+			return m.name
+		}
+	}
+	return ""
+}
+
+// Open opens a file. If it is compressed, all of it is decompressed now.
+func Open(path string) (*Plain, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	p, err := open(file)
+	if err != nil || p.Method != "" {
+		file.Close()
+	}
+	return p, err
+}
+
+func open(file *os.File) (*Plain, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", file.Name())
+	}
+	head := make([]byte, 8)
+	n, err := file.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	for _, m := range methods {
+		if bytes.HasPrefix(head[:n], []byte(m.magic)) {
+			p, err := Spool(io.NewSectionReader(file, 0, info.Size()), info.Size(), m.decode)
+			if err != nil {
+				return nil, fmt.Errorf("compressed with %s: %w", m.name, err)
+			}
+			p.Method = m.name
+			return p, nil
+		}
+	}
+	return &Plain{ReaderAt: file, Size: info.Size(), closers: []func() error{file.Close}}, nil
+}
+
+// Spool decompresses src, which is size bytes long, and keeps what comes of it.
+func Spool(src io.Reader, size int64, decode func(dst io.Writer, src io.Reader) error) (*Plain, error) {
+	s := &spool{limit: max(maxFree, size*maxRatio)}
+	if size > 1<<55/maxRatio {
+		return nil, ErrBomb
+	}
+	err := decode(s, bufio.NewReaderSize(src, 1<<16))
+	if err == nil && s.file != nil {
+		err = s.flush()
+	}
+	if err != nil {
+		s.close()
+		if errors.Is(err, ErrBomb) {
+			return nil, fmt.Errorf("%w: %d bytes make more than %d", ErrBomb, size, s.limit)
+		}
+		return nil, err
+	}
+	if s.file == nil {
+		return &Plain{ReaderAt: bytes.NewReader(s.buf), Size: s.size}, nil
+	}
+	return &Plain{ReaderAt: s.file, Size: s.size, closers: []func() error{s.close}}, nil
+}
+
+// spool takes what is written into memory, and when that grows large into a file.
+type spool struct {
+	buf   []byte
+	file  *os.File
+	size  int64
+	limit int64
+}
+
+func (s *spool) Write(b []byte) (int, error) {
+	if s.size += int64(len(b)); s.size > s.limit {
+		return 0, ErrBomb
+	}
+	s.buf = append(s.buf, b...)
+	if s.size <= inMemory || s.file != nil && len(s.buf) < 1<<20 {
+		return len(b), nil
+	}
+	if s.file == nil {
+		file, err := os.CreateTemp("", "edge-infer-*")
+		if err != nil {
+			return 0, fmt.Errorf("no place to unpack to: %w", err)
+		}
+		s.file = file
+	}
+	return len(b), s.flush()
+}
+
+func (s *spool) flush() error {
+	_, err := s.file.Write(s.buf)
+	s.buf = s.buf[:0]
+	if cap(s.buf) > 2<<20 {
+		s.buf = nil
+	}
+	return err
+}
+
+func (s *spool) close() error {
+	if s.file == nil {
+		return nil
+	}
+	err := errors.Join(s.file.Close(), os.Remove(s.file.Name()))
+	s.file = nil
+	return err
+}
