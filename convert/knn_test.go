@@ -289,7 +289,7 @@ func readGoldenKNN(t *testing.T) map[string]goldenKNN {
 // among equal distances.
 func TestKNNIris(t *testing.T) {
 	golden := readGoldenKNN(t)
-	all, err := openCSV("testdata/knn/iris.csv", KNNOptions{})
+	all, err := openCSV("../runtime/models/iris.csv", KNNOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -418,6 +418,53 @@ func TestKNNMNIST(t *testing.T) {
 		}
 		if wrong > 0 {
 			t.Errorf("k %d: %d digits differ from scikit-learn's", k, wrong)
+		}
+	}
+}
+
+// TestEmbeddedIris makes the embedded model again and compares the bytes.
+func TestEmbeddedIris(t *testing.T) {
+	dst := filepath.Join(t.TempDir(), "iris.ei8")
+	o := Options{Name: "iris", Licence: "CC0-1.0", Source: "Fisher, The use of multiple measurements in taxonomic problems, Annals of Eugenics 7 (1936)"}
+	if _, err := Convert(context.Background(), "../runtime/models/iris.csv", dst, o); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(dst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile("../runtime/models/iris.ei8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, want) {
+		t.Error("runtime/models/iris.ei8 is not what convert makes of iris.csv: make it anew, as runtime/models/README.md says")
+	}
+}
+
+// TestKNNQueryAllocatesNothing: after a Classifier is made, a query allocates nothing.
+func TestKNNQueryAllocatesNothing(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 9))
+	data := knnData(r, 300, 40)["gaussian"]
+	for _, metric := range []string{"euclidean", "manhattan", "cosine"} {
+		src := rowsSource(data[0], metric)
+		src.Task, src.Outputs = runtime.TaskClassify, []KNNOutput{{Classes: []string{"a", "b"}, Labels: make([]int32, 300)}}
+		m := openKNNModel(t, src, KNNOptions{})
+		c := newClassifier(t, m, runtime.KNNOptions{K: 10, Batch: 2})
+		if n := testing.AllocsPerRun(20, func() {
+			c.Reset()
+			for _, q := range data[1][:2] {
+				if _, err := c.Add(q); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := c.Run(); err != nil {
+				t.Fatal(err)
+			}
+			c.Class(c.Neighbors(1), 0)
+			c.Probabilities(c.Neighbors(0), 0)
+		}); n != 0 {
+			t.Errorf("%s: %v allocations a query", metric, n)
 		}
 	}
 }

@@ -125,7 +125,8 @@ func newInspection(name string) (*inspection, error) {
 // addPlan opens the model as the runtime does. A family that this version cannot run has no Plan; its facts
 // stand without one.
 func (r *inspection) addPlan(name string, file *modelfile.File) error {
-	if file.Meta().Family != edge.FamilyTransformer {
+	family := file.Meta().Family
+	if family != edge.FamilyTransformer && family != edge.FamilyKNN {
 		return nil
 	}
 	m, err := openModel(name)
@@ -133,6 +134,13 @@ func (r *inspection) addPlan(name string, file *modelfile.File) error {
 		return err
 	}
 	defer m.Close()
+	if family == edge.FamilyKNN {
+		plan, err := m.PlanClassifier(edge.KNNOptions{})
+		if err == nil {
+			r.Plan = &planFacts{plan.Parts, plan.Anonymous, plan.Mapped}
+		}
+		return err
+	}
 	plan, err := m.Plan(edge.Options{})
 	if err != nil {
 		return err
@@ -201,7 +209,11 @@ func (r *inspection) table() []byte {
 	}
 	w.Flush()
 	if r.Plan != nil {
-		b.WriteString("\nmemory to translate one line at a time with the best word each step\n")
+		what := "to translate one line at a time with the best word each step"
+		if r.Meta.Family == edge.FamilyKNN {
+			what = "to answer one query at a time"
+		}
+		b.WriteString("\nmemory " + what + "\n")
 		for _, p := range r.Plan.Parts {
 			fmt.Fprintf(w, "  %s\t%s\n", p.Name, megabytes(p.Bytes))
 		}

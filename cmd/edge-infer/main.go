@@ -50,6 +50,7 @@ network, no Python, and the same answer on every machine.
 
   edge-infer translate 我正在吃饭             Chinese in, English out
   edge-infer translate < zh.txt > en.txt      a whole file, line by line
+  edge-infer classify 5.1,3.5,1.4,0.2         setosa
   edge-infer convert opus-mt-zh-en/ -o zh-en.ei8
                                               a model trained elsewhere
   edge-infer translate -m zh-en.ei8 你好      ... and put to work
@@ -93,7 +94,7 @@ is not the right one, 4 not enough memory, 5 could not read or write, 130 Ctrl-C
 	})
 	root.SetFlagErrorFunc(flagError)
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(newTranslateCommand(), newConvertCommand(), newInspectCommand(), newKernelsCommand(), newVersionCommand())
+	root.AddCommand(newTranslateCommand(), newClassifyCommand(), newConvertCommand(), newInspectCommand(), newKernelsCommand(), newVersionCommand())
 	// cobra writes the completion scripts; made now, so that their mistakes of use get our exit code.
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()

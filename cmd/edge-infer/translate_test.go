@@ -258,7 +258,7 @@ func TestBadModels(t *testing.T) {
 // A sound file that holds something else can be looked into, and not translated with.
 func TestOtherFamily(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "flowers.ei8")
-	w, err := modelfile.Create(path, &modelfile.Meta{Name: "flowers", Family: "knn"}, nil,
+	w, err := modelfile.Create(path, &modelfile.Meta{Name: "flowers", Family: "forest"}, nil,
 		[]modelfile.TensorSpec{{Name: "rows", DType: modelfile.F32, Layout: modelfile.Rows, Shape: []int{3, 16}}}, false)
 	if err != nil {
 		t.Fatal(err)
@@ -268,10 +268,10 @@ func TestOtherFamily(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	runProgram(t, "", "translate", "-m", path, "x").expect(t, exitModel, "flowers.ei8", "knn")
+	runProgram(t, "", "translate", "-m", path, "x").expect(t, exitModel, "flowers.ei8", "forest")
 	r := runProgram(t, "", "inspect", path)
 	r.expect(t, exitOK)
-	if !strings.Contains(r.stdout, "knn") || !strings.Contains(r.stdout, "3 x 16") || strings.Contains(r.stdout, "memory to translate") {
+	if !strings.Contains(r.stdout, "forest") || !strings.Contains(r.stdout, "3 x 16") || strings.Contains(r.stdout, "memory to translate") {
 		t.Errorf("inspect: %s", r.stdout)
 	}
 }

@@ -7,4 +7,7 @@ import _ "embed"
 //go:embed zh-en.ei8
 var zhEn string
 
-var embedded = map[string]string{"zh-en": zhEn}
+//go:embed iris.ei8
+var iris string // Fisher's iris, 150 rows: see README.md
+
+var embedded = map[string]string{"zh-en": zhEn, "iris": iris}

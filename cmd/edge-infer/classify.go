@@ -1,0 +1,362 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	goruntime "runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	edge "github.com/edge-infer/edge-infer/runtime"
+)
+
+// defaultClassifier is the embedded model that classifies when none is named.
+const defaultClassifier = "iris"
+
+type classifyFlags struct {
+	model, input, output   string
+	options                edge.KNNOptions
+	proba, neighbors, json bool
+	header                 bool
+	evaluate, label        string
+	chooseK                bool
+}
+
+func newClassifyCommand() *cobra.Command {
+	f := &classifyFlags{}
+	cmd := &cobra.Command{
+		Use:   "classify [VALUES...]",
+		Short: "Find the nearest training rows, and what they vote for",
+		Long: `Finds the k training rows that are nearest to each VALUES, a number a column with
+commas between, and prints the class they vote for, one line each. A model of
+numbers prints their mean; one without labels prints the rows. Without VALUES it
+reads standard input line by line and answers each at once. A line that is no query
+gives an empty line, a word on standard error why, and exit code 1 at the end.
+
+The answer is exact: the smallest distances in float64, the lowest row of equal
+ones, the first class of a tied vote. It is the same on every machine. Rows are
+counted from 0, in the order of the training data.`,
+		Example: `  edge-infer classify 5.1,3.5,1.4,0.2                  # setosa
+  edge-infer classify 5.1,3.5,1.4,0.2 --neighbors      # which rows say so, and how far
+  edge-infer classify -m digits.ei8 -k 3 --metric manhattan < images.csv
+  edge-infer classify -m my.ei8 --evaluate test.csv    # accuracy, confusion, wrong rows
+  edge-infer classify -m my.ei8 --choose-k             # which k and metric fit the data`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			for name, n := range map[string]int{"k": f.options.K, "batch": f.options.Batch, "threads": f.options.Threads} {
+				if n < 1 && cmd.Flags().Changed(name) {
+					return &usageError{fmt.Sprintf("--%s is %d, must be 1 or more", name, n), ""}
+				}
+			}
+			return f.run(cmd.Context(), args)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&f.model, "model", "m", "", "`FILE` of a model, or the name of an embedded one (default iris)")
+	flags.StringVarP(&f.input, "input", "i", "", "read queries from `FILE` instead of standard input, a line each")
+	flags.StringVarP(&f.output, "output", "o", "", "write to `FILE`, which appears when it is complete")
+	flags.IntVarP(&f.options.K, "k", "k", 0, "how many neighbours vote (default: what the model says)")
+	flags.StringVar(&f.options.Metric, "metric", "", strings.Join(edge.Metrics(), ", ")+" (default: what the model says)")
+	flags.Float64Var(&f.options.P, "p", 0, "the `P` of minkowski")
+	flags.StringVar(&f.options.Weights, "weights", "", "uniform, or distance: near neighbours count more (default: what the model says)")
+	flags.BoolVar(&f.proba, "proba", false, "print each class with its share of the votes")
+	flags.BoolVar(&f.neighbors, "neighbors", false, "print the neighbours: row, distance, label")
+	flags.BoolVar(&f.json, "json", false, "one object a line: label, probabilities, neighbours, rows ranked, bytes read")
+	flags.BoolVar(&f.header, "header", false, "the first line of the input names the columns: leave it out")
+	flags.IntVar(&f.options.Batch, "batch", 16, "lines to answer together if they are already there; never waits")
+	flags.IntVar(&f.options.Threads, "threads", min(goruntime.NumCPU(), 4), "threads that share the work")
+	flags.StringVar(&f.evaluate, "evaluate", "", "compare with the labels of a CSV `FILE`: accuracy, confusion matrix, wrong rows")
+	flags.StringVar(&f.label, "label-column", "", "of that file: `NAME` or number of the column (default: as convert finds it, else the last)")
+	flags.BoolVar(&f.chooseK, "choose-k", false, "cross-validated accuracy for k of 1 to 25 and both metrics, as a table and a chart")
+	return cmd
+}
+
+func (f *classifyFlags) run(ctx context.Context, args []string) (err error) {
+	modes := 0
+	for _, on := range []bool{len(args) > 0, f.input != "", f.evaluate != "", f.chooseK} {
+		if on {
+			modes++
+		}
+	}
+	if modes > 1 {
+		return &usageError{"VALUES, --input, --evaluate and --choose-k are different things to do", "give one of them"}
+	}
+	in := os.Stdin
+	if f.input != "" {
+		if in, err = os.Open(f.input); err != nil {
+			return err
+		}
+		defer in.Close()
+	}
+	name := f.model
+	if name == "" {
+		name = defaultClassifier
+	}
+	m, err := openModel(name)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if len(args) > 0 {
+		f.options.Batch = min(f.options.Batch, len(args))
+	}
+	plan, err := m.PlanClassifier(f.options)
+	if err != nil {
+		return asUsageError(err)
+	}
+	limitMemory(plan)
+	if f.chooseK {
+		return f.runChooseK(ctx, m)
+	}
+	c, err := m.NewClassifier(f.options)
+	if err != nil {
+		return asUsageError(err)
+	}
+	noteKNN(m.KNN(), c)
+	noteFaster()
+	if f.evaluate != "" {
+		return f.runEvaluate(ctx, m, c)
+	}
+	if f.proba && m.KNN().Task != edge.TaskClassify {
+		return &usageError{fmt.Sprintf("--proba needs a model that classifies; this one is for %s", m.KNN().Task), ""}
+	}
+	out, err := createOutput(f.output)
+	if err != nil {
+		return err
+	}
+	defer out.Abort()
+	next := fromArguments(args)
+	if len(args) == 0 {
+		next = fromLines(in, "")
+		if f.header {
+			if _, err := next(ctx, 1); err != nil && err != io.EOF {
+				return err
+			}
+		}
+	}
+	bad, total := 0, 0
+	for {
+		lines, err := next(ctx, f.options.Batch)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		n, err := f.answerLines(m.KNN(), c, lines, out)
+		if err != nil {
+			return err
+		}
+		total, bad = total+len(lines), bad+n
+		if err := out.Flush(); err != nil {
+			return err
+		}
+	}
+	if err := out.Finish(); err != nil {
+		return err
+	}
+	if bad > 0 {
+		return &edge.InputError{Reason: fmt.Sprintf("%d of %d could not be classified: see above", bad, total)}
+	}
+	return nil
+}
+
+// noteKNN says on standard error what makes a model's answers slower or less than exact.
+func noteKNN(cfg *edge.KNNConfig, c *edge.Classifier) {
+	if cfg.Compact {
+		fmt.Fprintf(os.Stderr, "edge-infer: this is a compact model: answers are approximate; it found %.2f %% of the neighbours when it was made\n", 100*cfg.Recall)
+	}
+	if c.Exhaustive() {
+		fmt.Fprintf(os.Stderr, "edge-infer: this model was made for %s; %s ranks every row, which is slower\n", cfg.Metric, c.Options().Metric)
+	}
+}
+
+// answerLines prints one line of output for each line and returns how many could not be answered.
+func (f *classifyFlags) answerLines(cfg *edge.KNNConfig, c *edge.Classifier, lines []line, out io.Writer) (bad int, err error) {
+	start := time.Now()
+	c.Reset()
+	queries := make([]int, len(lines))
+	values := make([][]float64, len(lines))
+	for i := range lines {
+		l := &lines[i]
+		if l.err == nil {
+			values[i], l.err = parseValues(l.text, cfg.Cols)
+		}
+		if l.err == nil {
+			queries[i], l.err = c.Add(values[i])
+		}
+		if l.err != nil {
+			bad++
+			fmt.Fprintf(os.Stderr, "edge-infer: %s: %v\n", l.where, l.err)
+		}
+	}
+	if err := c.Run(); err != nil {
+		return 0, err
+	}
+	elapsed := time.Since(start)
+	for i, l := range lines {
+		switch {
+		case f.json:
+			err = f.printJSON(out, cfg, c, queries[i], values[i], l.err, elapsed)
+		case l.err != nil:
+			_, err = io.WriteString(out, "\n")
+		default:
+			_, err = io.WriteString(out, f.text(cfg, c, c.Neighbors(queries[i]))+"\n")
+		}
+		if err != nil {
+			return bad, err
+		}
+	}
+	return bad, nil
+}
+
+// parseValues reads the numbers of one query: commas, semicolons, tabs or spaces between them.
+func parseValues(text string, cols int) ([]float64, error) {
+	fields := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ';' || r == '\t' || r == ' ' })
+	values := make([]float64, len(fields))
+	words := 0
+	var bad error
+	for i, s := range fields {
+		v, err := strconv.ParseFloat(s, 64)
+		if err != nil && v == 0 {
+			words++
+			if bad == nil {
+				bad = &edge.InputError{Reason: fmt.Sprintf("column %d: %q is not a number", i+1, s)}
+			}
+		}
+		values[i] = v
+	}
+	switch {
+	case len(fields) == 0:
+		return nil, &edge.InputError{Reason: fmt.Sprintf("this is empty; the model needs %d numbers", cols)}
+	case words == len(fields):
+		return nil, &edge.InputError{Reason: fmt.Sprintf("%q holds no numbers; if it names the columns, say --header", text)}
+	case bad != nil:
+		return nil, bad
+	case len(fields) == cols+1:
+		return nil, &edge.InputError{Reason: fmt.Sprintf("%d values were given, the model has %d columns; if one of them is the label, see --evaluate", len(fields), cols)}
+	}
+	return values, nil
+}
+
+// text is the answer to one query on one line.
+func (f *classifyFlags) text(cfg *edge.KNNConfig, c *edge.Classifier, near []edge.Neighbor) string {
+	var b strings.Builder
+	for o := range cfg.Outputs {
+		if o > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(predicted(cfg, c, near, o))
+	}
+	if f.proba {
+		for o := range cfg.Outputs {
+			b.WriteByte('\t')
+			for class, p := range c.Probabilities(near, o) {
+				if class > 0 {
+					b.WriteByte(' ')
+				}
+				b.WriteString(cfg.Outputs[o].Classes[class] + "=" + formatFloat(p))
+			}
+		}
+	}
+	if f.neighbors || len(cfg.Outputs) == 0 {
+		for i, n := range near {
+			if i > 0 || len(cfg.Outputs) > 0 {
+				b.WriteByte('\t')
+			}
+			fmt.Fprintf(&b, "%d:%s", n.Row, formatFloat(n.Distance))
+			for o := range cfg.Outputs {
+				b.WriteString(":" + labelOf(cfg, c, n.Row, o))
+			}
+		}
+	}
+	return b.String()
+}
+
+func formatFloat(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+
+// predicted is what some neighbours say of one output.
+func predicted(cfg *edge.KNNConfig, c *edge.Classifier, near []edge.Neighbor, output int) string {
+	if cfg.Task == edge.TaskRegress {
+		return formatFloat(c.Value(near, output))
+	}
+	return oneLine(cfg.Outputs[output].Classes[c.Class(near, output)])
+}
+
+// labelOf is the label or target of a training row.
+func labelOf(cfg *edge.KNNConfig, c *edge.Classifier, row, output int) string {
+	if cfg.Task == edge.TaskRegress {
+		return formatFloat(c.Target(row, output))
+	}
+	return oneLine(cfg.Outputs[output].Classes[c.Label(row, output)])
+}
+
+// oneLine keeps a label from breaking the promise of one line out for one line in.
+func oneLine(s string) string { return strings.NewReplacer("\n", " ", "\r", " ").Replace(s) }
+
+// label is a class name as JSON shows it: numbers as numbers.
+func label(cfg *edge.KNNConfig, output int, name string) any {
+	if cfg.Outputs[output].Numeric {
+		return json.Number(name)
+	}
+	return name
+}
+
+type jsonNeighbor struct {
+	Row      int     `json:"row"`
+	Distance float64 `json:"distance"`
+	Labels   []any   `json:"labels,omitempty"`
+}
+
+// printJSON prints one object of --json. Milliseconds and bytes are those of the whole batch, whose lines share the scan.
+func (f *classifyFlags) printJSON(out io.Writer, cfg *edge.KNNConfig, c *edge.Classifier, query int, values []float64, bad error, elapsed time.Duration) error {
+	object := struct {
+		Values        []float64            `json:"values"`
+		Labels        []any                `json:"labels,omitempty"`
+		Targets       []float64            `json:"targets,omitempty"`
+		Probabilities []map[string]float64 `json:"probabilities,omitempty"`
+		Neighbors     []jsonNeighbor       `json:"neighbors"`
+		Ranked        int64                `json:"rows_ranked"`
+		Bytes         int64                `json:"bytes_read"`
+		Milliseconds  float64              `json:"milliseconds"`
+		Approximate   bool                 `json:"approximate,omitempty"`
+		Error         string               `json:"error,omitempty"`
+	}{Values: values, Neighbors: []jsonNeighbor{}, Milliseconds: float64(elapsed.Microseconds()) / 1000, Approximate: cfg.Compact}
+	if bad != nil {
+		object.Error, object.Values = bad.Error(), nil
+	} else {
+		near := c.Neighbors(query)
+		object.Ranked, object.Bytes = c.Ranked(query), c.Bytes()
+		for o := range cfg.Outputs {
+			if cfg.Task == edge.TaskRegress {
+				object.Targets = append(object.Targets, c.Value(near, o))
+				continue
+			}
+			object.Labels = append(object.Labels, label(cfg, o, cfg.Outputs[o].Classes[c.Class(near, o)]))
+			shares := map[string]float64{}
+			for class, p := range c.Probabilities(near, o) {
+				shares[cfg.Outputs[o].Classes[class]] = p
+			}
+			object.Probabilities = append(object.Probabilities, shares)
+		}
+		for _, n := range near {
+			j := jsonNeighbor{Row: n.Row, Distance: n.Distance}
+			for o := range cfg.Outputs {
+				if cfg.Task == edge.TaskRegress {
+					j.Labels = append(j.Labels, c.Target(n.Row, o))
+				} else {
+					j.Labels = append(j.Labels, label(cfg, o, cfg.Outputs[o].Classes[c.Label(n.Row, o)]))
+				}
+			}
+			object.Neighbors = append(object.Neighbors, j)
+		}
+	}
+	e := json.NewEncoder(out)
+	e.SetEscapeHTML(false)
+	return e.Encode(object)
+}
