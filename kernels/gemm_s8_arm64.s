@@ -1,32 +1,13 @@
 #include "textflag.h"
 #include "neon_arm64.h"
 
-// Int8 products on arm64: one tile of rows of x by one block of sixteen weight rows, and one row of x by all blocks.
-// Weights are in N16K4: each 64 bytes, four registers, are sixteen rows by four k.
-// Loads have immediate offsets: with post-increment ones the Neoverse N1 and its like run at half the speed. The last group of
-// a loop loads its first weights again: a load within bounds that nothing uses, so that one macro serves all groups.
+// Int8 products on arm64, neon and dotprod: one tile of rows of x by one block of sixteen weight rows, and one row of x by
+// all blocks. Weights are in N16K4: each 64 bytes, four registers, are sixteen rows by four k.
+// Weights are loaded two registers at a time, each while the products before its use are under way: for cores that issue in
+// order. Nothing is loaded that is not used, so that nothing beyond the slices is touched.
 
 // ---- neon, Armv8.0: SMULL on four k, SMLAL on the next four: two products at most 127*127 fit int16. SADALP adds pairs
 // of them into int32: each weight row has two partial sums, added at the end.
-
-// Four weight rows, of four k in wa and the next in wb, by two rows of x, broadcast in xa, xb and ya, yb; products in
-// V8, V9, V14, V15. Four instructions lie between a result and its use, and the loads of the next weights, f at o and g at
-// p, between the products: for cores that issue in order.
-#define QUAD(wa, wb, xa, xb, ya, yb, a, b, c, d, o, f, p, g) \
-	SMULL_8H(8, wa, xa);   \
-	SMULL2_8H(9, wa, xa);  \
-	SMULL_8H(14, wa, ya);  \
-	SMULL2_8H(15, wa, ya); \
-	FMOVQ o(R4), f;        \
-	SMLAL_8H(8, wb, xb);   \
-	SMLAL2_8H(9, wb, xb);  \
-	SMLAL_8H(14, wb, yb);  \
-	SMLAL2_8H(15, wb, yb); \
-	FMOVQ p(R4), g;        \
-	SADALP_4S(a, 8);       \
-	SADALP_4S(b, 9);       \
-	SADALP_4S(c, 14);      \
-	SADALP_4S(d, 15)
 
 // STORE16 adds the partial sums in eight registers and stores sixteen int32 at (p).
 #define STORE16(a, b, c, d, e, f, g, h, p) \
@@ -40,6 +21,26 @@
 	VST1.P [g.S4], 16(p)
 
 #define ZERO(v) VEOR v.B16, v.B16, v.B16
+
+// Four weight rows by two rows of x: the first four k, in w, by xa and ya; the next four, in v, by xb and yb; then
+// into the sums. Products in V8, V9, V14, V15.
+#define QUAD1(w, xa, ya) \
+	SMULL_8H(8, w, xa);   \
+	SMULL2_8H(9, w, xa);  \
+	SMULL_8H(14, w, ya);  \
+	SMULL2_8H(15, w, ya)
+
+#define QUAD2(v, xb, yb) \
+	SMLAL_8H(8, v, xb);   \
+	SMLAL2_8H(9, v, xb);  \
+	SMLAL_8H(14, v, yb);  \
+	SMLAL2_8H(15, v, yb)
+
+#define QUAD3(a, b, c, d) \
+	SADALP_4S(a, 8);  \
+	SADALP_4S(b, 9);  \
+	SADALP_4S(c, 14); \
+	SADALP_4S(d, 15)
 
 // func tileS8NEON(acc *int32, accStride int, x *int8, xStride int, w *int8, k int)
 //
@@ -69,53 +70,68 @@ TEXT ·tileS8NEON(SB), NOSPLIT, $0-48
 	ZERO(V29)
 	ZERO(V30)
 	ZERO(V31)
-loop: // sixteen k: x of the first eight in V10-V13, of the others in V4-V7; weights in V0, V1 and V2, V3 by turns
-	FMOVQ (R2), F5
-	FMOVQ (R3), F7
-	FMOVQ (R4), F0
-	VDUP  V5.S[0], V10.S4
-	FMOVQ 64(R4), F1
-	VDUP  V7.S[0], V12.S4
-	ADD   $16, R2
-	VDUP  V5.S[1], V11.S4
-	ADD   $16, R3
-	VDUP  V7.S[1], V13.S4
-	QUAD(0, 1, 10, 11, 12, 13, 16, 17, 24, 25, 16, F2, 80, F3)
-	VDUP  V5.S[2], V4.S4
-	QUAD(2, 3, 10, 11, 12, 13, 18, 19, 26, 27, 32, F0, 96, F1)
-	VDUP  V7.S[2], V6.S4
-	QUAD(0, 1, 10, 11, 12, 13, 20, 21, 28, 29, 48, F2, 112, F3)
-	VDUP  V5.S[3], V5.S4
-	QUAD(2, 3, 10, 11, 12, 13, 22, 23, 30, 31, 128, F0, 192, F1)
-	VDUP  V7.S[3], V7.S4
-	QUAD(0, 1, 4, 5, 6, 7, 16, 17, 24, 25, 144, F2, 208, F3)
-	QUAD(2, 3, 4, 5, 6, 7, 18, 19, 26, 27, 160, F0, 224, F1)
-	QUAD(0, 1, 4, 5, 6, 7, 20, 21, 28, 29, 176, F2, 240, F3)
-	SUBS  $16, R5
-	QUAD(2, 3, 4, 5, 6, 7, 22, 23, 30, 31, 0, F0, 64, F1)
-	ADD   $256, R4
-	BGT   loop
+loop: // sixteen k: x of the first eight in V10-V13, of the others in V4-V7; weights, four k of eight rows, in V0, V1 and V2, V3
+	VLD2R.P 8(R2), [V10.S4, V11.S4]
+	FLDPQ   (R4), (F0, F1)
+	VLD2R.P 8(R3), [V12.S4, V13.S4]
+	FLDPQ   64(R4), (F2, F3)
+	QUAD1(0, 10, 12)
+	QUAD2(2, 11, 13)
+	QUAD3(16, 17, 24, 25)
+	VLD2R.P 8(R2), [V4.S4, V5.S4]
+	QUAD1(1, 10, 12)
+	FLDPQ   32(R4), (F0, F1)
+	QUAD2(3, 11, 13)
+	FLDPQ   96(R4), (F2, F3)
+	QUAD3(18, 19, 26, 27)
+	QUAD1(0, 10, 12)
+	QUAD2(2, 11, 13)
+	QUAD3(20, 21, 28, 29)
+	VLD2R.P 8(R3), [V6.S4, V7.S4]
+	QUAD1(1, 10, 12)
+	FLDPQ   128(R4), (F0, F1)
+	QUAD2(3, 11, 13)
+	FLDPQ   192(R4), (F2, F3)
+	QUAD3(22, 23, 30, 31)
+	QUAD1(0, 4, 6)
+	QUAD2(2, 5, 7)
+	QUAD3(16, 17, 24, 25)
+	QUAD1(1, 4, 6)
+	FLDPQ   160(R4), (F0, F1)
+	QUAD2(3, 5, 7)
+	FLDPQ   224(R4), (F2, F3)
+	QUAD3(18, 19, 26, 27)
+	QUAD1(0, 4, 6)
+	QUAD2(2, 5, 7)
+	QUAD3(20, 21, 28, 29)
+	QUAD1(1, 4, 6)
+	QUAD2(3, 5, 7)
+	QUAD3(22, 23, 30, 31)
+	SUBS    $16, R5
+	ADD     $256, R4
+	BGT     loop
 	STORE16(V16, V17, V18, V19, V20, V21, V22, V23, R0)
 	STORE16(V24, V25, V26, V27, V28, V29, V30, V31, R1)
 	RET
 
-// Eight weight rows by one row of x: of four k in wa, va and the next in wb, vb. Loads the next weights as QUAD does.
-#define PAIR(wa, wb, va, vb, xa, xb, a, b, c, d, o, f, p, g, q, h, r, i) \
-	SMULL_8H(24, wa, xa);  \
-	FMOVQ o(R4), f;        \
-	SMULL2_8H(25, wa, xa); \
-	SMULL_8H(26, va, xa);  \
-	SMULL2_8H(27, va, xa); \
-	FMOVQ p(R4), g;        \
-	SMLAL_8H(24, wb, xb);  \
-	SMLAL2_8H(25, wb, xb); \
-	SMLAL_8H(26, vb, xb);  \
-	FMOVQ q(R4), h;        \
-	SMLAL2_8H(27, vb, xb); \
-	SADALP_4S(a, 24);      \
-	SADALP_4S(b, 25);      \
-	FMOVQ r(R4), i;        \
-	SADALP_4S(c, 26);      \
+// Eight weight rows by one row of x: the first four k, in w and v, by x; PAIR2 for the next four; then into the sums.
+// Products in V24-V27.
+#define PAIR1(w, v, x) \
+	SMULL_8H(24, w, x);  \
+	SMULL2_8H(25, w, x); \
+	SMULL_8H(26, v, x);  \
+	SMULL2_8H(27, v, x)
+
+#define PAIR2(w, v, x) \
+	SMLAL_8H(24, w, x);  \
+	SMLAL2_8H(25, w, x); \
+	SMLAL_8H(26, v, x);  \
+	SMLAL2_8H(27, v, x)
+
+#define PAIR3(a, b, c, d) \
+	SADALP_4S(a, 24); \
+	SADALP_4S(b, 25); \
+	SADALP_4S(c, 26); \
 	SADALP_4S(d, 27)
 
 // func gemvS8NEON(acc *int32, x *int8, w *int8, n int, k int)
@@ -138,58 +154,98 @@ block:
 	ZERO(V21)
 	ZERO(V22)
 	ZERO(V23)
-loop: // sixteen k: weights in V0-V3 and V4-V7 by turns
-	FMOVQ (R2), F8
-	FMOVQ (R4), F0
-	FMOVQ 64(R4), F1
-	FMOVQ 16(R4), F2
-	FMOVQ 80(R4), F3
-	VDUP  V8.S[0], V10.S4
-	VDUP  V8.S[1], V11.S4
-	VDUP  V8.S[2], V12.S4
-	VDUP  V8.S[3], V13.S4
-	PRFM  512(R4), PLDL1STRM
-	PAIR(0, 1, 2, 3, 10, 11, 16, 17, 18, 19, 32, F4, 96, F5, 48, F6, 112, F7)
-	PRFM  576(R4), PLDL1STRM
-	PAIR(4, 5, 6, 7, 10, 11, 20, 21, 22, 23, 128, F0, 192, F1, 144, F2, 208, F3)
-	PRFM  640(R4), PLDL1STRM
-	PAIR(0, 1, 2, 3, 12, 13, 16, 17, 18, 19, 160, F4, 224, F5, 176, F6, 240, F7)
-	PRFM  704(R4), PLDL1STRM
-	ADD   $16, R2
-	SUBS  $16, R5
-	PAIR(4, 5, 6, 7, 12, 13, 20, 21, 22, 23, 0, F0, 64, F1, 16, F2, 80, F3)
-	ADD   $256, R4
-	BGT   loop
+	TBZ  $4, R5, loop
+	// An odd number of sixteens: begin with the second half of a turn.
+	ADD     $16, R5
+	SUB     $256, R4
+	VLD4R.P 16(R2), [V12.S4, V13.S4, V14.S4, V15.S4]
+	FLDPQ   256(R4), (F0, F1)
+	FLDPQ   320(R4), (F2, F3)
+	B       half
+loop: // 32 k: x in V8-V11 and V12-V15, weights, eight k of eight rows, in V0-V3 and V4-V7 by turns
+	FLDPQ   (R4), (F0, F1)
+	VLD4R.P 16(R2), [V8.S4, V9.S4, V10.S4, V11.S4]
+	FLDPQ   64(R4), (F2, F3)
+	PAIR1(0, 1, 8)
+	FLDPQ   32(R4), (F4, F5)
+	PAIR2(2, 3, 9)
+	FLDPQ   96(R4), (F6, F7)
+	PRFM    512(R4), PLDL1STRM
+	PAIR3(16, 17, 18, 19)
+	PAIR1(4, 5, 8)
+	FLDPQ   128(R4), (F0, F1)
+	PAIR2(6, 7, 9)
+	FLDPQ   192(R4), (F2, F3)
+	PRFM    576(R4), PLDL1STRM
+	PAIR3(20, 21, 22, 23)
+	VLD4R.P 16(R2), [V12.S4, V13.S4, V14.S4, V15.S4]
+	PAIR1(0, 1, 10)
+	FLDPQ   160(R4), (F4, F5)
+	PAIR2(2, 3, 11)
+	FLDPQ   224(R4), (F6, F7)
+	PRFM    640(R4), PLDL1STRM
+	PAIR3(16, 17, 18, 19)
+	PAIR1(4, 5, 10)
+	FLDPQ   256(R4), (F0, F1)
+	PAIR2(6, 7, 11)
+	FLDPQ   320(R4), (F2, F3)
+	PRFM    704(R4), PLDL1STRM
+	PAIR3(20, 21, 22, 23)
+half:
+	PAIR1(0, 1, 12)
+	FLDPQ   288(R4), (F4, F5)
+	PAIR2(2, 3, 13)
+	FLDPQ   352(R4), (F6, F7)
+	PRFM    768(R4), PLDL1STRM
+	PAIR3(16, 17, 18, 19)
+	PAIR1(4, 5, 12)
+	FLDPQ   384(R4), (F0, F1)
+	PAIR2(6, 7, 13)
+	FLDPQ   448(R4), (F2, F3)
+	PRFM    832(R4), PLDL1STRM
+	PAIR3(20, 21, 22, 23)
+	PAIR1(0, 1, 14)
+	FLDPQ   416(R4), (F4, F5)
+	PAIR2(2, 3, 15)
+	FLDPQ   480(R4), (F6, F7)
+	PRFM    896(R4), PLDL1STRM
+	PAIR3(16, 17, 18, 19)
+	PAIR1(4, 5, 14)
+	PAIR2(6, 7, 15)
+	PRFM    960(R4), PLDL1STRM
+	PAIR3(20, 21, 22, 23)
+	SUBS    $32, R5
+	ADD     $512, R4
+	BGT     loop
 	STORE16(V16, V17, V18, V19, V20, V21, V22, V23, R0)
-	SUBS  $16, R6
-	BGT   block
+	SUBS    $16, R6
+	BGT     block
 	RET
 
 // ---- dotprod: SDOT of four registers with four k of x by element.
 
-// Four k of a block, in wa-wd, by four rows of x, V8-V11, element i. Sums V16-V31, row by row. Between the products, the
-// next four k, from o on, are loaded into f-h and j.
-#define FOUR4(i, wa, wb, wc, wd, o, f, g, h, j) \
-	SDOT_4S(16, wa, 8, i);  \
-	SDOT_4S(20, wa, 9, i);  \
-	FMOVQ (o)(R4), f;       \
-	SDOT_4S(24, wa, 10, i); \
-	SDOT_4S(28, wa, 11, i); \
-	SDOT_4S(17, wb, 8, i);  \
-	SDOT_4S(21, wb, 9, i);  \
-	FMOVQ (o+16)(R4), g;    \
-	SDOT_4S(25, wb, 10, i); \
-	SDOT_4S(29, wb, 11, i); \
-	SDOT_4S(18, wc, 8, i);  \
-	SDOT_4S(22, wc, 9, i);  \
-	FMOVQ (o+32)(R4), h;    \
-	SDOT_4S(26, wc, 10, i); \
-	SDOT_4S(30, wc, 11, i); \
-	SDOT_4S(19, wd, 8, i);  \
-	SDOT_4S(23, wd, 9, i);  \
-	FMOVQ (o+48)(R4), j;    \
-	SDOT_4S(27, wd, 10, i); \
-	SDOT_4S(31, wd, 11, i)
+// Four weight rows, in w, by four rows of x, V8-V11, element i. Sums in a, a+4, a+8, a+12.
+#define DOT4(i, w, a) \
+	SDOT_4S(a, w, 8, i);    \
+	SDOT_4S(a+4, w, 9, i);  \
+	SDOT_4S(a+8, w, 10, i); \
+	SDOT_4S(a+12, w, 11, i)
+
+// Four k of a block, in wa-wd, by four rows of x, V8-V11, element i. Sums V16-V31, row by row. FOUR4NEXT loads the next four
+// k, at o, into f-h and j between the products.
+#define FOUR4(i, wa, wb, wc, wd) \
+	DOT4(i, wa, 16); \
+	DOT4(i, wb, 17); \
+	DOT4(i, wc, 18); \
+	DOT4(i, wd, 19)
+
+#define FOUR4NEXT(i, wa, wb, wc, wd, o, f, g, h, j) \
+	DOT4(i, wa, 16);          \
+	FLDPQ (o)(R4), (f, g);    \
+	DOT4(i, wb, 17);          \
+	FLDPQ (o+32)(R4), (h, j); \
+	DOT4(i, wc, 18);          \
+	DOT4(i, wd, 19)
 
 // func tileS8DOT(acc *int32, accStride int, x *int8, xStride int, w *int8, k int, rows int)
 //
@@ -242,52 +298,71 @@ zero:
 	ZERO(V30)
 	ZERO(V31)
 loop: // sixteen k
-	FMOVQ (R8), F8
-	FMOVQ (R4), F0
-	FMOVQ (R9), F9
-	FMOVQ 16(R4), F1
-	FMOVQ (R10), F10
-	FMOVQ 32(R4), F2
-	FMOVQ (R11), F11
-	FMOVQ 48(R4), F3
-	FOUR4(0, 0, 1, 2, 3, 64, F4, F5, F6, F7)
-	ADD   $16, R8
-	ADD   $16, R9
-	FOUR4(1, 4, 5, 6, 7, 128, F0, F1, F2, F3)
-	ADD   $16, R10
-	ADD   $16, R11
-	FOUR4(2, 0, 1, 2, 3, 192, F4, F5, F6, F7)
-	SUBS  $16, R5
-	FOUR4(3, 4, 5, 6, 7, 0, F0, F1, F2, F3)
-	ADD   $256, R4
-	BGT   loop
+	FMOVQ.P 16(R8), F8
+	FLDPQ   (R4), (F0, F1)
+	FMOVQ.P 16(R9), F9
+	FLDPQ   32(R4), (F2, F3)
+	FMOVQ.P 16(R10), F10
+	FMOVQ.P 16(R11), F11
+	FOUR4NEXT(0, 0, 1, 2, 3, 64, F4, F5, F6, F7)
+	FOUR4NEXT(1, 4, 5, 6, 7, 128, F0, F1, F2, F3)
+	FOUR4NEXT(2, 0, 1, 2, 3, 192, F4, F5, F6, F7)
+	FOUR4(3, 4, 5, 6, 7)
+	SUBS    $16, R5
+	ADD     $256, R4
+	BGT     loop
 	VST1  [V16.S4, V17.S4, V18.S4, V19.S4], (R0)
 	VST1  [V20.S4, V21.S4, V22.S4, V23.S4], (R12)
 	VST1  [V24.S4, V25.S4, V26.S4, V27.S4], (R13)
 	VST1  [V28.S4, V29.S4, V30.S4, V31.S4], (R14)
 	RET
 
-// Four k of a block, in wa-wd, by one row of x, V8, element i, into four sums of their own. Loads ahead as FOUR4 does:
-// a Cortex-A55 takes one load of sixteen bytes beside each product, but stalls on pairs of them.
-#define FOUR1(i, wa, wb, wc, wd, a, b, c, d, o, f, g, h, j) \
-	FMOVQ (o)(R4), f;     \
-	SDOT_4S(a, wa, 8, i); \
-	FMOVQ (o+16)(R4), g;  \
-	SDOT_4S(b, wb, 8, i); \
-	FMOVQ (o+32)(R4), h;  \
-	SDOT_4S(c, wc, 8, i); \
-	FMOVQ (o+48)(R4), j;  \
-	SDOT_4S(d, wd, 8, i)
+// Four k of a block, in wa-wd, by one row of x, x, element i, into four sums. FOUR1NEXT loads the next four k, at o.
+#define FOUR1(i, wa, wb, wc, wd, x, a, b, c, d) \
+	SDOT_4S(a, wa, x, i); \
+	SDOT_4S(b, wb, x, i); \
+	SDOT_4S(c, wc, x, i); \
+	SDOT_4S(d, wd, x, i)
+
+#define FOUR1NEXT(i, wa, wb, wc, wd, x, a, b, c, d, o, f, g, h, j) \
+	FLDPQ (o)(R4), (f, g);    \
+	SDOT_4S(a, wa, x, i);     \
+	SDOT_4S(b, wb, x, i);     \
+	FLDPQ (o+32)(R4), (h, j); \
+	SDOT_4S(c, wc, x, i);     \
+	SDOT_4S(d, wd, x, i)
+
+// Sixteen k from o on, with x in register x, weights in V0-V3 and V4-V7 by turns: TURN loads the first of the next sixteen,
+// TURNEND does not. Even and odd fours of k have sums of their own, to hide the latency.
+#define TURN3(o, x) \
+	FOUR1NEXT(0, 0, 1, 2, 3, x, 16, 17, 18, 19, o+64, F4, F5, F6, F7);  \
+	FOUR1NEXT(1, 4, 5, 6, 7, x, 20, 21, 22, 23, o+128, F0, F1, F2, F3); \
+	FOUR1NEXT(2, 0, 1, 2, 3, x, 16, 17, 18, 19, o+192, F4, F5, F6, F7)
+
+#define TURN(o, x) \
+	TURN3(o, x); \
+	FOUR1NEXT(3, 4, 5, 6, 7, x, 20, 21, 22, 23, o+256, F0, F1, F2, F3)
+
+#define TURNEND(o, x) \
+	TURN3(o, x); \
+	FOUR1(3, 4, 5, 6, 7, x, 20, 21, 22, 23)
 
 // func gemvS8DOT(acc *int32, x *int8, w *int8, n int, k int)
 //
-// One row of x by all blocks, one after another. V16-V31: sums of each k/4 % 4 apart, to hide the latency.
+// One row of x by all blocks, one after another: 64 k a turn, entered where K is no multiple of 64 at its second, third or
+// fourth quarter. Loads set the pace: of the 68 that 64 products need, a prefetch a line would be 16 more, so there is one
+// a turn, a page ahead, where the hardware's own stream has to begin anew.
 TEXT ·gemvS8DOT(SB), NOSPLIT, $0-40
 	MOVD acc+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD w+16(FP), R4
 	MOVD n+24(FP), R6
 	MOVD k+32(FP), R7
+	ANDS $48, R7, R8
+	SUB  $64, R8, R8   // minus the k of the turn's part that is left out
+	CSEL EQ, ZR, R8, R8
+	SUB  R8, R7, R7    // K up to a multiple of 64
+	LSL  $4, R8, R9
 block:
 	MOVD R1, R2
 	MOVD R7, R5
@@ -299,48 +374,39 @@ block:
 	ZERO(V21)
 	ZERO(V22)
 	ZERO(V23)
-	ZERO(V24)
-	ZERO(V25)
-	ZERO(V26)
-	ZERO(V27)
-	ZERO(V28)
-	ZERO(V29)
-	ZERO(V30)
-	ZERO(V31)
-loop: // sixteen k
-	FMOVQ (R2), F8
-	FMOVQ (R4), F0
-	FMOVQ 16(R4), F1
-	FMOVQ 32(R4), F2
-	FMOVQ 48(R4), F3
-	PRFM  1024(R4), PLDL1STRM
-	FOUR1(0, 0, 1, 2, 3, 16, 17, 18, 19, 64, F4, F5, F6, F7)
-	PRFM  1088(R4), PLDL1STRM
-	FOUR1(1, 4, 5, 6, 7, 20, 21, 22, 23, 128, F0, F1, F2, F3)
-	PRFM  1152(R4), PLDL1STRM
-	FOUR1(2, 0, 1, 2, 3, 24, 25, 26, 27, 192, F4, F5, F6, F7)
-	PRFM  1216(R4), PLDL1STRM
-	ADD   $16, R2
-	SUBS  $16, R5
-	SDOT_4S(28, 4, 8, 3)
-	SDOT_4S(29, 5, 8, 3)
-	SDOT_4S(30, 6, 8, 3)
-	SDOT_4S(31, 7, 8, 3)
-	ADD   $256, R4
-	BGT   loop
-	VADD  V20.S4, V16.S4, V16.S4
-	VADD  V21.S4, V17.S4, V17.S4
-	VADD  V22.S4, V18.S4, V18.S4
-	VADD  V23.S4, V19.S4, V19.S4
-	VADD  V28.S4, V24.S4, V24.S4
-	VADD  V29.S4, V25.S4, V25.S4
-	VADD  V30.S4, V26.S4, V26.S4
-	VADD  V31.S4, V27.S4, V27.S4
-	VADD  V24.S4, V16.S4, V16.S4
-	VADD  V25.S4, V17.S4, V17.S4
-	VADD  V26.S4, V18.S4, V18.S4
-	VADD  V27.S4, V19.S4, V19.S4
-	VST1.P [V16.S4, V17.S4, V18.S4, V19.S4], 64(R0)
-	SUBS  $16, R6
-	BGT   block
+	CBZ  R8, loop
+	FLDPQ   (R4), (F0, F1)
+	FMOVQ.P 16(R2), F8
+	FLDPQ   32(R4), (F2, F3)
+	ADD     R9, R4     // where the turn would have begun
+	CMP     $-32, R8
+	BGT     quarter1
+	BEQ     quarter2
+	VMOV    V8.B16, V9.B16
+	B       quarter3
+loop: // 64 k
+	FLDPQ   (R4), (F0, F1)
+	FMOVQ.P 16(R2), F8
+	FLDPQ   32(R4), (F2, F3)
+	PRFM    4096(R4), PLDL1STRM
+	TURN(0, 8)
+	FMOVQ.P 16(R2), F8
+quarter1:
+	TURN(256, 8)
+	FMOVQ.P 16(R2), F8
+quarter2:
+	TURN(512, 8)
+	FMOVQ.P 16(R2), F9
+quarter3:
+	TURNEND(768, 9)
+	SUBS    $64, R5
+	ADD     $1024, R4
+	BGT     loop
+	VADD    V20.S4, V16.S4, V16.S4
+	VADD    V21.S4, V17.S4, V17.S4
+	VADD    V22.S4, V18.S4, V18.S4
+	VADD    V23.S4, V19.S4, V19.S4
+	VST1.P  [V16.S4, V17.S4, V18.S4, V19.S4], 64(R0)
+	SUBS    $16, R6
+	BGT     block
 	RET
