@@ -99,29 +99,32 @@ func Open(path string) (*Plain, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := open(file)
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file", path)
+	}
+	var p *Plain
+	if err == nil {
+		p, err = New(file, info.Size())
+	}
 	if err != nil || p.Method != "" {
 		file.Close()
+		return p, err
 	}
-	return p, err
+	p.closers = append(p.closers, file.Close)
+	return p, nil
 }
 
-func open(file *os.File) (*Plain, error) {
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", file.Name())
-	}
+// New is Open for what is open already; it does not close src.
+func New(src io.ReaderAt, size int64) (*Plain, error) {
 	head := make([]byte, 8)
-	n, err := file.ReadAt(head, 0)
+	n, err := src.ReadAt(head[:min(size, 8)], 0)
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
 	for _, m := range methods {
 		if bytes.HasPrefix(head[:n], []byte(m.magic)) {
-			p, err := Spool(io.NewSectionReader(file, 0, info.Size()), info.Size(), m.decode)
+			p, err := Spool(io.NewSectionReader(src, 0, size), size, m.decode)
 			if err != nil {
 				return nil, fmt.Errorf("compressed with %s: %w", m.name, err)
 			}
@@ -129,7 +132,7 @@ func open(file *os.File) (*Plain, error) {
 			return p, nil
 		}
 	}
-	return &Plain{ReaderAt: file, Size: info.Size(), closers: []func() error{file.Close}}, nil
+	return &Plain{ReaderAt: src, Size: size}, nil
 }
 
 // Spool decompresses src, which is size bytes long, and keeps what comes of it.

@@ -16,6 +16,26 @@ type Options struct {
 	Call func(module, name string) bool
 	// Budget is how many bytes the nodes may take. 0 = 8 times the pickle's length + 16 MB.
 	Budget int64
+	// Built, if not nil, is called after each BUILD with the object that got its state: joblib writes the bytes of an array
+	// into the pickle right behind the object that describes it. Built moves in.Pos behind them.
+	Built func(o *Object, in *Inline) error
+}
+
+// Inline is what a pickle has in the middle of its opcodes that is not one of them.
+type Inline struct {
+	Source io.ReaderAt
+	Pos    int64 // of the next byte; may be moved forward
+	Size   int64 // of the pickle: Pos must stay within it
+
+	m *machine
+}
+
+// Pickle reads a whole pickle that lies inside this one. It pays from the same budget; Built is not called for it.
+func (in *Inline) Pickle() (Node, error) {
+	inner := &machine{in: input{src: in.Source, size: in.Size, pos: in.Pos}, call: in.m.call, memo: make(map[uint64]Node), budget: in.m.budget}
+	n, err := inner.run()
+	in.m.budget, in.Pos = inner.budget, inner.in.pos
+	return n, err
 }
 
 // A SyntaxError says where a pickle stops making sense.
@@ -51,7 +71,7 @@ func (e *RefusedError) Error() string {
 // Every length is compared with the bytes that remain before it is used. Because an opcode of one byte
 // can make a node of fifty, the size of all nodes together is counted too and bounded by Options.Budget.
 func Read(src io.ReaderAt, size int64, options Options) (Node, int64, error) {
-	m := &machine{in: input{src: src, size: size}, call: options.Call, memo: make(map[uint64]Node), budget: options.Budget}
+	m := &machine{in: input{src: src, size: size}, call: options.Call, built: options.Built, memo: make(map[uint64]Node), budget: options.Budget}
 	if m.budget <= 0 {
 		m.budget = 8*size + 16<<20
 	}
@@ -136,6 +156,7 @@ func (in *input) uint(n int) (uint64, error) {
 type machine struct {
 	in     input
 	call   func(module, name string) bool
+	built  func(o *Object, in *Inline) error
 	stack  []Node
 	high   int   // how high the stack has been
 	marks  []int // heights of the stack where a MARK was set
@@ -357,6 +378,17 @@ func (m *machine) build(target, state Node) error {
 		return m.fail("it sets the state of %s twice", clip(o.Class.String()))
 	}
 	o.State, o.HasState = state, true
+	if m.built == nil {
+		return nil
+	}
+	in := &Inline{Source: m.in.src, Pos: m.in.pos, Size: m.in.size, m: m}
+	if err := m.built(o, in); err != nil {
+		return err
+	}
+	if in.Pos < m.in.pos || in.Pos > m.in.size {
+		return m.fail("what follows %s goes beyond the end", clip(o.Class.String()))
+	}
+	m.in.pos = in.Pos
 	return nil
 }
 
