@@ -11,6 +11,7 @@ var variants = []variant{
 		usable: func() bool { return cpuid.CPU.Supports(cpuid.AVX2) },
 		improve: func(s *Set) {
 			s.GemvS8, s.GemmS8 = gemvAVX2, gemmAVX2
+			s.L1S8, s.MaxS8, s.Survivors = l1AVX2, maxAVX2, survivorsAVX2
 			improveFloats(s)
 		},
 	},
@@ -21,6 +22,7 @@ var variants = []variant{
 		},
 		improve: func(s *Set) {
 			s.GemvS8, s.GemmS8 = gemvVNNI, gemmVNNI
+			s.L1S8, s.MaxS8, s.Survivors = l1VNNI, maxVNNI, survivorsAVX512
 		},
 	},
 }

@@ -1,0 +1,55 @@
+package kernels
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// TestDistancePageEdges runs the operations of nearest neighbours with every slice against a page that cannot be touched.
+func TestDistancePageEdges(t *testing.T) {
+	r := rand.New(rand.NewPCG(18, 8))
+	var f [6]*fence
+	for i := range f {
+		f[i] = newFence(t, 64<<10)
+	}
+	for _, s := range Available() {
+		t.Run(s.Name, func(t *testing.T) {
+			for _, atEnd := range []bool{false, true} {
+				for m := 1; m <= 6; m++ {
+					for _, nk := range [][2]int{{16, 16}, {32, 48}, {80, 32}, {144, 128}} {
+						n, k := nk[0], nk[1]
+						x, w := fenced(f[0], make([]int8, m*k), atEnd), fenced(f[1], make([]int8, n*k), atEnd)
+						patterns[0].fill(r, x)
+						patterns[0].fill(r, w)
+						acc, want := fenced(f[2], make([]int32, m*n), atEnd), make([]int32, m*n)
+						l1S8Generic(want, x, w, m, k)
+						s.L1S8(acc, x, w, m, k)
+						compareS8(t, acc, want, fmt.Sprintf("L1S8, end %v", atEnd), m, n, k)
+						maxS8Generic(want, x, w, m, k)
+						s.MaxS8(acc, x, w, m, k)
+						compareS8(t, acc, want, fmt.Sprintf("MaxS8, end %v", atEnd), m, n, k)
+					}
+				}
+				for n := 16; n <= 80; n += 16 {
+					var v [4][]float32
+					for i := range v {
+						v[i] = fenced(f[i], randomF32(r, n), atEnd)
+					}
+					acc, idx, want := fenced(f[4], make([]int32, n), atEnd), fenced(f[5], make([]int32, n), atEnd), make([]int32, n)
+					for i := range acc {
+						acc[i] = int32(r.IntN(2000) - 1000)
+					}
+					for _, least := range []float32{-1e30, 0, 1} {
+						b := &Bound{0.001, 1, 1, 1, -1, 1, least}
+						found := survivorsGeneric(want, acc, v[0], v[1], v[2], v[3], b)
+						if got := s.Survivors(idx, acc, v[0], v[1], v[2], v[3], b); !slices.Equal(idx[:got], want[:found]) {
+							t.Fatalf("Survivors of %d: %v, want %v", n, idx[:got], want[:found])
+						}
+					}
+				}
+			}
+		})
+	}
+}

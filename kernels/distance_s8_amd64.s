@@ -1,0 +1,453 @@
+#include "textflag.h"
+
+// Differences of int8 rows on amd64, and the bound that passes rows on. Rows are in N16K4: each 64 bytes are sixteen rows by
+// four k. |x - w| is max - min as unsigned bytes: 0 to 254.
+
+// ---- AVX2: Y14 holds bytes of 1, Y15 words of 1.
+
+#define ONES \
+	VPCMPEQB Y15, Y15, Y15; \
+	VPABSB   Y15, Y14;      \
+	VPSRLW   $15, Y15, Y15
+
+// DIFFERENCE leaves |x - w| of eight rows by four k in a: x in Y12, w at off.
+#define DIFFERENCE(off, a, t) \
+	VMOVDQU off(DI), a;    \
+	VPMINSB a, Y12, t;     \
+	VPMAXSB a, Y12, a;     \
+	VPSUBB  t, a, a
+
+#define L1STEP(off) \
+	VPBROADCASTD (off/16)(SI), Y12; \
+	DIFFERENCE(off, Y4, Y6);        \
+	DIFFERENCE(off+32, Y5, Y7);     \
+	VPMADDUBSW   Y14, Y4, Y4;       \
+	VPMADDUBSW   Y14, Y5, Y5;       \
+	VPMADDWD     Y15, Y4, Y4;       \
+	VPMADDWD     Y15, Y5, Y5;       \
+	VPADDD       Y4, Y0, Y0;        \
+	VPADDD       Y5, Y1, Y1
+
+// func l1RowAVX2(acc *int32, x *int8, w *int8, n int, k int)
+TEXT ·l1RowAVX2(SB), NOSPLIT, $0-40
+	MOVQ acc+0(FP), R11
+	MOVQ x+8(FP), R8
+	MOVQ w+16(FP), DI
+	MOVQ n+24(FP), DX
+	MOVQ k+32(FP), R9
+	ONES
+
+block:
+	SUBQ  $16, DX
+	JLT   end
+	MOVQ  R8, SI
+	MOVQ  R9, CX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+loop: // sixteen k
+	L1STEP(0)
+	L1STEP(64)
+	L1STEP(128)
+	L1STEP(192)
+	ADDQ $16, SI
+	ADDQ $256, DI
+	SUBQ $16, CX
+	JGT  loop
+	VMOVDQU Y0, (R11)
+	VMOVDQU Y1, 32(R11)
+	ADDQ $64, R11
+	JMP  block
+end:
+	VZEROUPPER
+	RET
+
+#define MAXSTEP(off) \
+	VPBROADCASTD (off/16)(SI), Y12; \
+	DIFFERENCE(off, Y4, Y6);        \
+	DIFFERENCE(off+32, Y5, Y7);     \
+	VPMAXUB      Y4, Y0, Y0;        \
+	VPMAXUB      Y5, Y1, Y1
+
+// LARGEST leaves the largest byte of each int32 of a in it; Y13 holds 255.
+#define LARGEST(a, t) \
+	VPSRLD  $8, a, t;  \
+	VPMAXUB t, a, a;   \
+	VPSRLD  $16, a, t; \
+	VPMAXUB t, a, a;   \
+	VPAND   Y13, a, a
+
+// func maxRowAVX2(acc *int32, x *int8, w *int8, n int, k int)
+TEXT ·maxRowAVX2(SB), NOSPLIT, $0-40
+	MOVQ acc+0(FP), R11
+	MOVQ x+8(FP), R8
+	MOVQ w+16(FP), DI
+	MOVQ n+24(FP), DX
+	MOVQ k+32(FP), R9
+	VPCMPEQD Y13, Y13, Y13
+	VPSRLD   $24, Y13, Y13
+
+block:
+	SUBQ  $16, DX
+	JLT   end
+	MOVQ  R8, SI
+	MOVQ  R9, CX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+loop: // sixteen k
+	MAXSTEP(0)
+	MAXSTEP(64)
+	MAXSTEP(128)
+	MAXSTEP(192)
+	ADDQ $16, SI
+	ADDQ $256, DI
+	SUBQ $16, CX
+	JGT  loop
+	LARGEST(Y0, Y4)
+	LARGEST(Y1, Y5)
+	VMOVDQU Y0, (R11)
+	VMOVDQU Y1, 32(R11)
+	ADDQ $64, R11
+	JMP  block
+end:
+	VZEROUPPER
+	RET
+
+// func survivorsF32AVX2(idx, acc *int32, scale, residual, norm, length *float32, n int, b *Bound) int
+//
+// Eight rows at a time, in the order of Bound.Value: Y8 Acc, Y9 Res, Y10 Res2, Y11 Norm, Y12 Norm2, Y13 Len, Y14 Min.
+TEXT ·survivorsF32AVX2(SB), NOSPLIT, $0-72
+	MOVQ idx+0(FP), DI
+	MOVQ acc+8(FP), SI
+	MOVQ scale+16(FP), R8
+	MOVQ residual+24(FP), R9
+	MOVQ norm+32(FP), R10
+	MOVQ length+40(FP), R11
+	MOVQ n+48(FP), CX
+	MOVQ b+56(FP), DX
+	VBROADCASTSS 0(DX), Y8
+	VBROADCASTSS 4(DX), Y9
+	VBROADCASTSS 8(DX), Y10
+	VBROADCASTSS 12(DX), Y11
+	VBROADCASTSS 16(DX), Y12
+	VBROADCASTSS 20(DX), Y13
+	VBROADCASTSS 24(DX), Y14
+	XORQ BX, BX // the row
+	MOVQ DI, R12
+
+loop:
+	VCVTDQ2PS (SI)(BX*4), Y0
+	VMULPS    (R8)(BX*4), Y8, Y1
+	VMULPS    Y0, Y1, Y0
+	VMOVUPS   (R9)(BX*4), Y2
+	VMULPS    Y10, Y2, Y3
+	VADDPS    Y3, Y9, Y3
+	VMULPS    Y3, Y2, Y2
+	VADDPS    Y2, Y0, Y0
+	VMOVUPS   (R10)(BX*4), Y2
+	VMULPS    Y12, Y2, Y3
+	VADDPS    Y3, Y11, Y3
+	VMULPS    Y3, Y2, Y2
+	VADDPS    Y2, Y0, Y0
+	VMULPS    (R11)(BX*4), Y13, Y2
+	VADDPS    Y2, Y0, Y0
+	VCMPPS    $0x15, Y14, Y0, Y0     // not less than Min, or NaN
+	VMOVMSKPS Y0, AX
+	TESTL     AX, AX
+	JEQ       next
+bits:
+	BSFL AX, DX
+	LEAL -1(AX), R13
+	ANDL R13, AX
+	ADDL BX, DX
+	MOVL DX, (R12)
+	ADDQ $4, R12
+	TESTL AX, AX
+	JNE  bits
+next:
+	ADDQ $8, BX
+	CMPQ BX, CX
+	JLT  loop
+	SUBQ DI, R12
+	SHRQ $2, R12
+	MOVQ R12, ret+64(FP)
+	VZEROUPPER
+	RET
+
+// ---- AVX512-VNNI: VPDPBUSD with bytes of 1 adds the four differences of a row.
+
+DATA ones8<>+0(SB)/4, $0x01010101
+GLOBL ones8<>(SB), RODATA|NOPTR, $4
+
+#define L1BLOCK(off, xoff, a) \
+	VPBROADCASTD xoff(SI), Z12;  \
+	VMOVDQU32    off(DI), Z4;    \
+	VPMINSB      Z4, Z12, Z5;    \
+	VPMAXSB      Z4, Z12, Z4;    \
+	VPSUBB       Z5, Z4, Z4;     \
+	VPDPBUSD     Z31, Z4, a
+
+// func l1RowVNNI(acc *int32, x *int8, w *int8, n int, k int)
+TEXT ·l1RowVNNI(SB), NOSPLIT, $0-40
+	MOVQ acc+0(FP), R11
+	MOVQ x+8(FP), R8
+	MOVQ w+16(FP), DI
+	MOVQ n+24(FP), DX
+	MOVQ k+32(FP), R9
+	VPBROADCASTD ones8<>(SB), Z31
+
+block:
+	SUBQ   $16, DX
+	JLT    end
+	MOVQ   R8, SI
+	MOVQ   R9, CX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+loop: // sixteen k
+	PREFETCHT0 2048(DI)
+	PREFETCHT0 2112(DI)
+	PREFETCHT0 2176(DI)
+	PREFETCHT0 2240(DI)
+	L1BLOCK(0, 0, Z0)
+	L1BLOCK(64, 4, Z1)
+	L1BLOCK(128, 8, Z2)
+	L1BLOCK(192, 12, Z3)
+	ADDQ $16, SI
+	ADDQ $256, DI
+	SUBQ $16, CX
+	JGT  loop
+	VPADDD    Z1, Z0, Z0
+	VPADDD    Z3, Z2, Z2
+	VPADDD    Z2, Z0, Z0
+	VMOVDQU32 Z0, (R11)
+	ADDQ      $64, R11
+	JMP       block
+end:
+	VZEROUPPER
+	RET
+
+// L1FOUR takes four k of one block for four rows of x.
+#define L1FOUR(off, xoff) \
+	VMOVDQU32    off(DI), Z16;      \
+	VPBROADCASTD xoff(SI), Z12;     \
+	VPBROADCASTD xoff(R8), Z13;     \
+	VPBROADCASTD xoff(R9), Z14;     \
+	VPBROADCASTD xoff(R10), Z15;    \
+	VPMINSB      Z16, Z12, Z20;     \
+	VPMAXSB      Z16, Z12, Z12;     \
+	VPMINSB      Z16, Z13, Z21;     \
+	VPMAXSB      Z16, Z13, Z13;     \
+	VPMINSB      Z16, Z14, Z22;     \
+	VPMAXSB      Z16, Z14, Z14;     \
+	VPMINSB      Z16, Z15, Z23;     \
+	VPMAXSB      Z16, Z15, Z15;     \
+	VPSUBB       Z20, Z12, Z12;     \
+	VPSUBB       Z21, Z13, Z13;     \
+	VPSUBB       Z22, Z14, Z14;     \
+	VPSUBB       Z23, Z15, Z15;     \
+	VPDPBUSD     Z31, Z12, Z0;      \
+	VPDPBUSD     Z31, Z13, Z1;      \
+	VPDPBUSD     Z31, Z14, Z2;      \
+	VPDPBUSD     Z31, Z15, Z3
+
+// func l1TileVNNI(acc *int32, accStride int, x *int8, xStride int, w *int8, n int, k int, rows int)
+//
+// Fewer than four rows of x repeat the last: the same sums are stored twice.
+TEXT ·l1TileVNNI(SB), NOSPLIT, $0-64
+	MOVQ acc+0(FP), R11
+	MOVQ w+32(FP), DI
+	MOVQ n+40(FP), DX
+	VPBROADCASTD ones8<>(SB), Z31
+
+	MOVQ rows+56(FP), BX
+	XORQ R12, R12 // where the sums of rows 1 to 3 lie
+	XORQ R13, R13
+	XORQ AX, AX
+	CMPQ BX, $2
+	JLT  block
+	MOVQ accStride+8(FP), R12
+	MOVQ R12, R13
+	MOVQ R12, AX
+	CMPQ BX, $3
+	JLT  block
+	ADDQ R12, R13
+	MOVQ R13, AX
+	CMPQ BX, $4
+	JLT  block
+	ADDQ R12, AX
+
+block:
+	SUBQ $16, DX
+	JLT  end
+	MOVQ x+16(FP), SI
+	MOVQ xStride+24(FP), CX
+	MOVQ SI, R8
+	CMPQ BX, $2
+	JLT  rows2
+	ADDQ CX, R8
+rows2:
+	MOVQ R8, R9
+	CMPQ BX, $3
+	JLT  rows3
+	ADDQ CX, R9
+rows3:
+	MOVQ R9, R10
+	CMPQ BX, $4
+	JLT  start
+	ADDQ CX, R10
+start:
+	MOVQ   k+48(FP), CX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+loop: // sixteen k
+	L1FOUR(0, 0)
+	L1FOUR(64, 4)
+	L1FOUR(128, 8)
+	L1FOUR(192, 12)
+	ADDQ $16, SI
+	ADDQ $16, R8
+	ADDQ $16, R9
+	ADDQ $16, R10
+	ADDQ $256, DI
+	SUBQ $16, CX
+	JGT  loop
+	VMOVDQU32 Z0, (R11)
+	VMOVDQU32 Z1, (R11)(R12*1)
+	VMOVDQU32 Z2, (R11)(R13*1)
+	VMOVDQU32 Z3, (R11)(AX*1)
+	ADDQ      $64, R11
+	JMP       block
+end:
+	VZEROUPPER
+	RET
+
+#define MAXBLOCK(off, xoff, a) \
+	VPBROADCASTD xoff(SI), Z12;  \
+	VMOVDQU32    off(DI), Z4;    \
+	VPMINSB      Z4, Z12, Z5;    \
+	VPMAXSB      Z4, Z12, Z4;    \
+	VPSUBB       Z5, Z4, Z4;     \
+	VPMAXUB      Z4, a, a
+
+// func maxRowVNNI(acc *int32, x *int8, w *int8, n int, k int)
+TEXT ·maxRowVNNI(SB), NOSPLIT, $0-40
+	MOVQ acc+0(FP), R11
+	MOVQ x+8(FP), R8
+	MOVQ w+16(FP), DI
+	MOVQ n+24(FP), DX
+	MOVQ k+32(FP), R9
+	VPTERNLOGD $0xff, Z13, Z13, Z13
+	VPSRLD     $24, Z13, Z13
+
+block:
+	SUBQ   $16, DX
+	JLT    end
+	MOVQ   R8, SI
+	MOVQ   R9, CX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+loop: // sixteen k
+	PREFETCHT0 2048(DI)
+	PREFETCHT0 2112(DI)
+	PREFETCHT0 2176(DI)
+	PREFETCHT0 2240(DI)
+	MAXBLOCK(0, 0, Z0)
+	MAXBLOCK(64, 4, Z1)
+	MAXBLOCK(128, 8, Z0)
+	MAXBLOCK(192, 12, Z1)
+	ADDQ $16, SI
+	ADDQ $256, DI
+	SUBQ $16, CX
+	JGT  loop
+	VPMAXUB   Z1, Z0, Z0
+	VPSRLD    $8, Z0, Z1
+	VPMAXUB   Z1, Z0, Z0
+	VPSRLD    $16, Z0, Z1
+	VPMAXUB   Z1, Z0, Z0
+	VPANDD    Z13, Z0, Z0
+	VMOVDQU32 Z0, (R11)
+	ADDQ      $64, R11
+	JMP       block
+end:
+	VZEROUPPER
+	RET
+
+DATA lanes16<>+0(SB)/4, $0
+DATA lanes16<>+4(SB)/4, $1
+DATA lanes16<>+8(SB)/4, $2
+DATA lanes16<>+12(SB)/4, $3
+DATA lanes16<>+16(SB)/4, $4
+DATA lanes16<>+20(SB)/4, $5
+DATA lanes16<>+24(SB)/4, $6
+DATA lanes16<>+28(SB)/4, $7
+DATA lanes16<>+32(SB)/4, $8
+DATA lanes16<>+36(SB)/4, $9
+DATA lanes16<>+40(SB)/4, $10
+DATA lanes16<>+44(SB)/4, $11
+DATA lanes16<>+48(SB)/4, $12
+DATA lanes16<>+52(SB)/4, $13
+DATA lanes16<>+56(SB)/4, $14
+DATA lanes16<>+60(SB)/4, $15
+GLOBL lanes16<>(SB), RODATA|NOPTR, $64
+
+// func survivorsF32AVX512(idx, acc *int32, scale, residual, norm, length *float32, n int, b *Bound) int
+//
+// Sixteen rows at a time, in the order of Bound.Value. A store of sixteen at the next free place stays inside idx: no more
+// rows have passed than have been looked at.
+TEXT ·survivorsF32AVX512(SB), NOSPLIT, $0-72
+	MOVQ idx+0(FP), DI
+	MOVQ acc+8(FP), SI
+	MOVQ scale+16(FP), R8
+	MOVQ residual+24(FP), R9
+	MOVQ norm+32(FP), R10
+	MOVQ length+40(FP), R11
+	MOVQ n+48(FP), CX
+	MOVQ b+56(FP), DX
+	VBROADCASTSS 0(DX), Z16  // Acc
+	VBROADCASTSS 4(DX), Z17  // Res
+	VBROADCASTSS 8(DX), Z18  // Res2
+	VBROADCASTSS 12(DX), Z19 // Norm
+	VBROADCASTSS 16(DX), Z20 // Norm2
+	VBROADCASTSS 20(DX), Z21 // Len
+	VBROADCASTSS 24(DX), Z22 // Min
+	VMOVDQU32    lanes16<>(SB), Z23
+	MOVL         $16, AX
+	VPBROADCASTD AX, Z24
+	XORQ BX, BX // the row
+	XORQ R12, R12 // rows found
+
+loop:
+	VCVTDQ2PS (SI)(BX*4), Z0
+	VMULPS    (R8)(BX*4), Z16, Z1
+	VMULPS    Z0, Z1, Z0
+	VMOVUPS   (R9)(BX*4), Z2
+	VMULPS    Z18, Z2, Z3
+	VADDPS    Z3, Z17, Z3
+	VMULPS    Z3, Z2, Z2
+	VADDPS    Z2, Z0, Z0
+	VMOVUPS   (R10)(BX*4), Z2
+	VMULPS    Z20, Z2, Z3
+	VADDPS    Z3, Z19, Z3
+	VMULPS    Z3, Z2, Z2
+	VADDPS    Z2, Z0, Z0
+	VMULPS    (R11)(BX*4), Z21, Z2
+	VADDPS    Z2, Z0, Z0
+	VCMPPS    $0x15, Z22, Z0, K1  // not less than Min, or NaN
+	KMOVW     K1, AX
+	TESTL     AX, AX
+	JEQ       next
+	VPCOMPRESSD Z23, K1, Z3
+	VMOVDQU32   Z3, (DI)(R12*4)
+	POPCNTL     AX, AX
+	ADDQ        AX, R12
+next:
+	VPADDD Z24, Z23, Z23
+	ADDQ   $16, BX
+	CMPQ   BX, CX
+	JLT    loop
+	MOVQ   R12, ret+64(FP)
+	VZEROUPPER
+	RET
