@@ -12,6 +12,9 @@
 // Dot product of each four bytes with four bytes of element i of m (FEAT_DotProd).
 #define SDOT_4S(d, n, m, i) WORD $(0x4f80e000 | ((i)&1)<<21 | ((i)>>1)<<11 | (m)<<16 | (n)<<5 | (d))
 
+// Products of two rows of eight bytes in n with two rows in m: four sums, row by row of n (FEAT_I8MM).
+#define SMMLA_4S(d, n, m)   WORD $(0x4e80a400 | (m)<<16 | (n)<<5 | (d))
+
 // Floats, four to a register. Products and sums are apart: there is no FMLA here, on purpose.
 #define FADD_4S(d, n, m)    WORD $(0x4e20d400 | (m)<<16 | (n)<<5 | (d))
 #define FSUB_4S(d, n, m)    WORD $(0x4ea0d400 | (m)<<16 | (n)<<5 | (d))

@@ -21,4 +21,11 @@ var variants = []variant{
 			s.GemvS8, s.GemmS8 = gemvDOT, gemmDOT
 		},
 	},
+	{
+		name: "i8mm", needs: "FEAT_I8MM (SMMLA)", // Armv8.6: A510, A710, Neoverse N2, Apple M2
+		usable: func() bool { return cpuid.CPU.Supports(cpuid.ASIMDDP, cpuid.I8MM) },
+		improve: func(s *Set) {
+			s.GemmS8 = gemmI8MM
+		},
+	},
 }
