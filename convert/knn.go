@@ -43,7 +43,7 @@ func openKNN(src string, o KNNOptions) (*KNNSource, error) {
 	case ".csv", ".tsv":
 		return openCSV(src, o)
 	}
-	return nil, nil
+	return openKNNFile(src, o)
 }
 
 // convertKNN writes src as an .ei8 of family "knn". On any error, and when ctx ends, no file is left behind.

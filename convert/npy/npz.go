@@ -1,0 +1,149 @@
+package npy
+
+import (
+	"archive/zip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/edge-infer/edge-infer/convert/checkpoint"
+	"github.com/edge-infer/edge-infer/convert/inflate"
+)
+
+// File is an opened .npy or .npz file: arrays by name. A .npy file has one, with the name "".
+type File struct {
+	Path  string
+	Names []string // in the order of the file
+
+	arrays  map[string]*Array
+	refused map[string]error // of arrays that cannot be read
+	closers []io.Closer
+}
+
+// maxMembers bounds the arrays of an archive.
+const maxMembers = 1 << 12
+
+// Open opens a .npy file or a .npz archive, told by how it begins. Members that are compressed are decompressed now, those
+// that are stored stay in the file.
+func Open(path string) (*File, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	f, err := ReadFile(path, file, info.Size())
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	f.closers = append(f.closers, file)
+	return f, nil
+}
+
+// ReadFile is Open for what is open already; it does not close src.
+func ReadFile(path string, src io.ReaderAt, size int64) (*File, error) {
+	f := &File{Path: path, arrays: map[string]*Array{}, refused: map[string]error{}}
+	var head [4]byte
+	n, err := src.ReadAt(head[:min(size, 4)], 0)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	if string(head[:n]) != "PK\x03\x04" {
+		a, err := Read(src, size)
+		if err != nil {
+			return nil, f.fail(err, "it is not an array that can be read")
+		}
+		f.Names, f.arrays[""] = []string{""}, a
+		return f, nil
+	}
+	archive, err := zip.NewReader(src, size)
+	if err != nil {
+		return nil, f.fail(err, "it is not a .npz archive that can be read")
+	}
+	if len(archive.File) > maxMembers {
+		return nil, f.fail(nil, fmt.Sprintf("it has %d members, more than %d", len(archive.File), maxMembers))
+	}
+	if err := f.members(src, size, archive); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *File) members(src io.ReaderAt, size int64, archive *zip.Reader) error {
+	for _, member := range archive.File {
+		name, ok := strings.CutSuffix(member.Name, ".npy")
+		if !ok {
+			continue
+		}
+		if f.arrays[name] != nil || f.refused[name] != nil {
+			return f.fail(nil, fmt.Sprintf("it has the array %.40q twice", name))
+		}
+		f.Names = append(f.Names, name)
+		a, err := f.member(src, size, member)
+		if err != nil {
+			f.refused[name] = f.fail(err, fmt.Sprintf("the array %.40q", name))
+			continue
+		}
+		f.arrays[name] = a
+	}
+	if len(f.Names) == 0 {
+		return f.fail(nil, "it is a zip archive without arrays")
+	}
+	return nil
+}
+
+func (f *File) fail(err error, reason string) error {
+	return &checkpoint.Error{File: f.Path, Offset: -1, Reason: reason, Err: err}
+}
+
+// Array gives the array of a name: nil for one that is not there, an error for one that cannot be read.
+func (f *File) Array(name string) (*Array, error) { return f.arrays[name], f.refused[name] }
+
+// Close closes the file; arrays cannot be read afterwards.
+func (f *File) Close() error {
+	var err error
+	for _, c := range f.closers {
+		err = errors.Join(err, c.Close())
+	}
+	f.closers = nil
+	return err
+}
+
+// member reads one array of an archive: a stored one in place.
+func (f *File) member(src io.ReaderAt, size int64, m *zip.File) (*Array, error) {
+	at, err := m.DataOffset()
+	if err != nil {
+		return nil, err
+	}
+	if packed := m.CompressedSize64; at > size || packed > uint64(size-at) {
+		return nil, fmt.Errorf("it claims %d bytes where %d are left", packed, max(size-at, 0))
+	}
+	if m.Method == zip.Store {
+		if m.UncompressedSize64 != m.CompressedSize64 {
+			return nil, errors.New("it is stored, and its two sizes differ")
+		}
+		length := int64(m.CompressedSize64)
+		return Read(io.NewSectionReader(src, at, length), length)
+	}
+	plain, err := inflate.Spool(strings.NewReader(""), int64(m.CompressedSize64), func(dst io.Writer, _ io.Reader) error {
+		r, err := m.Open()
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		_, err = io.Copy(dst, r)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	f.closers = append(f.closers, plain)
+	return Read(plain, plain.Size)
+}
