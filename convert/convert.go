@@ -33,6 +33,7 @@ type Options struct {
 	Attributions []string // lines to be shown with the model
 
 	KNN KNNOptions // of models of nearest neighbours and tables of data
+	RNN RNNOptions // of recurrent networks
 
 	// Progress, if not nil, is called after each piece of a tensor, with bytes of the source read so far and in all.
 	Progress func(tensor string, done, total int64)
@@ -53,6 +54,12 @@ func Convert(ctx context.Context, src, dst string, o Options) (*Report, error) {
 			return nil, err
 		}
 		return convertKNN(ctx, dst, rows, o)
+	}
+	if network, err := openRNN(src, o.RNN); network != nil || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return convertRNN(ctx, dst, network, o)
 	}
 	s, err := open(src)
 	if err != nil {

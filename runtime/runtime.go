@@ -26,6 +26,7 @@ type Model struct {
 	pool pool
 
 	knn            *knn         // family "knn"
+	rnn            *rnn         // family "rnn"
 	transformer    *transformer // family "transformer"
 	source, target *text.Tokenizer
 }
@@ -34,6 +35,7 @@ type Model struct {
 const (
 	FamilyTransformer = "transformer" // encoder-decoder: NewTranslator, NewSession
 	FamilyKNN         = "knn"         // nearest neighbours: NewClassifier
+	FamilyRNN         = "rnn"         // RNN, LSTM, GRU: NewStream, NewCompleter
 )
 
 // Open maps a model file and checks every byte of it.
@@ -71,6 +73,8 @@ func (m *Model) bind() error {
 		return m.bindTransformer()
 	case FamilyKNN:
 		return m.bindKNN()
+	case FamilyRNN:
+		return m.bindRNN()
 	default:
 		return &ModelError{m.file.Path(), "", fmt.Sprintf("holds a model of family %q, which this version cannot run", family)}
 	}

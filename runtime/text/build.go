@@ -287,9 +287,11 @@ func (b *builder) segmentation(m *spmModel, reserved, normal map[string]int, idO
 // BuildTokens compiles a list of tokens, the id of each being its place, into an image for Open: the tokenizer of models
 // whose text comes as tokens with spaces between. A token that is not in the list becomes <unk>, or -1 if the list has
 // no <unk>.
-func BuildTokens(tokens []string) ([]byte, error) {
+func BuildTokens(tokens []string) ([]byte, error) { return buildList(tokens, formatTokens) }
+
+func buildList(tokens []string, format uint32) ([]byte, error) {
 	vocab := make(map[string]int32, len(tokens))
-	b := &builder{format: formatTokens, unk: -1}
+	b := &builder{format: format, unk: -1}
 	for i, token := range tokens {
 		if first, twice := vocab[token]; twice {
 			return nil, fmt.Errorf("tokens: %q is there twice, as %d and as %d", token, first, i)

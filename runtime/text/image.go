@@ -14,7 +14,7 @@ import (
 //	0       4     magic "EItk"
 //	4       4     version, 1
 //	8       4     size of the whole image
-//	12      4     kind: 1 unigram, 2 tokens
+//	12      4     kind: 1 unigram, 2 tokens, 3 words, 4 characters
 //	16      4     flags, see flag*
 //	20      4     unk, int32: the id of an unknown piece; -1 none
 //	24      4     score of an unknown character, float32: the lowest score of a normal piece less 10
@@ -67,6 +67,8 @@ var sectionNames = [sectionCount]string{
 const (
 	formatUnigram = 1
 	formatTokens  = 2
+	formatWords   = 3
+	formatChars   = 4
 )
 
 const (
@@ -131,8 +133,8 @@ func (t *Tokenizer) open(image []byte) error {
 		return headerError(8, "the size is %d, the image has %d bytes", field(8), len(image))
 	}
 	t.format = field(12)
-	if t.format != formatUnigram && t.format != formatTokens {
-		return headerError(12, "kind %d was written by a newer edge-infer, this one knows 1 and 2", t.format)
+	if t.format < formatUnigram || t.format > formatChars {
+		return headerError(12, "kind %d was written by a newer edge-infer, this one knows 1 to 4", t.format)
 	}
 	t.flags = field(16)
 	if t.flags&^flagsKnown != 0 {
@@ -142,7 +144,7 @@ func (t *Tokenizer) open(image []byte) error {
 	if t.ids < 1 || t.ids > maxIDs {
 		return headerError(28, "there are %d ids, must be 1 to %d", t.ids, maxIDs)
 	}
-	if t.pieces > maxIDs || (t.pieces == 0) != (t.format == formatTokens) {
+	if t.pieces > maxIDs || (t.pieces == 0) != (t.format != formatUnigram) {
 		return headerError(32, "there are %d pieces, must be 1 to %d (none in a list of tokens)", t.pieces, maxIDs)
 	}
 	t.unk = int32(field(20))
@@ -267,7 +269,7 @@ func (t *Tokenizer) check() error {
 		{sectionUser, t.user, math.MaxInt32},
 		{sectionCharsmap, t.charsmap, len(t.replace)},
 	} {
-		if len(da.units) == 0 && (da.section != sectionTrie || t.format == formatTokens) {
+		if len(da.units) == 0 && (da.section != sectionTrie || t.format != formatUnigram) {
 			continue
 		}
 		if at, reason := checkTrie(da.units, da.limit); reason != "" {

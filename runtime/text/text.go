@@ -28,10 +28,15 @@ type Tokenizer struct {
 	starts                       [sectionCount]int // of the sections, for error messages
 }
 
-// Kind names the method: "unigram" or "tokens".
+// Kind names the method: "unigram", "tokens", "words" or "chars".
 func (t *Tokenizer) Kind() string {
-	if t.format == formatTokens {
+	switch t.format {
+	case formatTokens:
 		return "tokens"
+	case formatWords:
+		return "words"
+	case formatChars:
+		return "chars"
 	}
 	return "unigram"
 }
@@ -95,14 +100,11 @@ type segment struct {
 // Encode appends the ids of s to dst: without any mark for beginning or end. Invalid bytes count as U+FFFD each.
 // It does not allocate once dst and sc have grown, and panics if the normalized text has 4 GiB or more.
 //
-// In the kind "tokens", s is cut at spaces, tabs and line ends; a token that is not in the list is Unk(), which is -1 if
-// the list has no <unk>.
+// In the kind "tokens", s is cut at spaces, tabs and line ends; in the kinds "words" and "chars" as words.go says. A token that is
+// not in the list is Unk(), which is -1 if the list has no <unk>.
 func (t *Tokenizer) Encode(dst []int32, s string, sc *Scratch) []int32 {
-	if t.format == formatTokens {
-		eachToken(s, func(token string) {
-			id, _ := t.ID(token)
-			dst = append(dst, id)
-		})
+	if t.format != formatUnigram {
+		t.eachPart(s, func(part string) { dst = append(dst, t.partID(part)) })
 		return dst
 	}
 	t.segment(s, sc)
@@ -151,8 +153,8 @@ func (t *Tokenizer) unknownRun(run []byte) int32 {
 // It allocates: for tests and for showing.
 func (t *Tokenizer) EncodePieces(s string, sc *Scratch) []string {
 	var pieces []string
-	if t.format == formatTokens {
-		eachToken(s, func(token string) { pieces = append(pieces, strings.Clone(token)) })
+	if t.format != formatUnigram {
+		t.eachPart(s, func(part string) { pieces = append(pieces, strings.Clone(part)) })
 		return pieces
 	}
 	t.segment(s, sc)
@@ -192,7 +194,7 @@ const (
 
 // Decode appends the text of ids to dst: pieces put together, U+2581 as a space, the space that Encode put before the
 // text taken off, bytes of a character joined (broken ones as U+FFFD), control pieces dropped, an unknown piece as " ⁇ ".
-// In the kind "tokens", tokens are written with a space between. Ids out of range are passed over.
+// In the kind "tokens", tokens are written with a space between, in "words" without one before a full stop and the like. Ids out of range are passed over.
 // It does not allocate once dst has grown.
 func (t *Tokenizer) Decode(dst []byte, ids []int32) []byte {
 	begin := len(dst)
@@ -203,9 +205,9 @@ func (t *Tokenizer) Decode(dst []byte, ids []int32) []byte {
 			continue
 		}
 		kind := t.kinds[2*id]
-		if t.format == formatTokens {
+		if t.format != formatUnigram {
 			if kind != kindControl {
-				if len(dst) > begin {
+				if len(dst) > begin && !t.joins(dst[begin:], t.piece(uint32(id))) {
 					dst = append(dst, ' ')
 				}
 				dst = append(dst, t.piece(uint32(id))...)

@@ -1,0 +1,606 @@
+package convert
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/edge-infer/edge-infer/convert/checkpoint"
+	"github.com/edge-infer/edge-infer/convert/reference"
+	"github.com/edge-infer/edge-infer/kernels"
+	edge "github.com/edge-infer/edge-infer/runtime"
+)
+
+const rnnFolder = "testdata/rnn"
+
+// rnnCase is what another framework computed: sequences of a batch, their outputs, and states [layers*directions, batch, values].
+type rnnCase struct {
+	IDs      [][]int32     `json:"ids"`
+	Input    [][][]float32 `json:"input"` // [batch, steps, values]
+	Lengths  []int         `json:"lengths"`
+	Output   [][][]float32 `json:"output"`
+	H0       [][][]float32 `json:"h0"`
+	C0       [][][]float32 `json:"c0"`
+	H        [][][]float32 `json:"h"`
+	C        [][][]float32 `json:"c"`
+	Settings json.RawMessage
+}
+
+func (c *rnnCase) length(b int) int {
+	if c.Lengths != nil {
+		return c.Lengths[b]
+	}
+	if c.IDs != nil {
+		return len(c.IDs[b])
+	}
+	return len(c.Input[b])
+}
+
+// initial gives the states of one sequence before its first step.
+func (c *rnnCase) initial(r *reference.RNN, b int) []reference.RNNState {
+	states := r.Initial()
+	for i := range states {
+		if c.H0 != nil {
+			copy(states[i].H, c.H0[i][b])
+		}
+		if c.C0 != nil {
+			copy(states[i].C, c.C0[i][b])
+		}
+	}
+	return states
+}
+
+// checkRNN holds the float32 reference to 1e-5 of the golden output, and the runtime on every set to the derived bound: streamed,
+// whole, alone and in a batch, all with the same bytes.
+func checkRNN(t *testing.T, s *rnnSource, c *rnnCase) {
+	t.Helper()
+	defer s.close()
+	ref, err := s.reference()
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch, width := len(c.Output), s.config.OutputWidth()
+	bounds := make([][][]float64, batch)
+	worst := 0.0
+	for b := range batch {
+		n := c.length(b)
+		x := ref.Embed(nil)
+		if c.IDs != nil {
+			x = ref.Embed(c.IDs[b])
+		} else {
+			x = c.Input[b][:n]
+		}
+		states := c.initial(ref, b)
+		y := ref.Run(x, states)
+		for i := range y {
+			for j, v := range y[i] {
+				worst = max(worst, math.Abs(float64(v-c.Output[b][i][j])))
+			}
+		}
+		for i := range states {
+			for j, v := range states[i].H {
+				if c.H != nil {
+					worst = max(worst, math.Abs(float64(v-c.H[i][b][j])))
+				}
+			}
+			for j, v := range states[i].C {
+				if c.C != nil {
+					worst = max(worst, math.Abs(float64(v-c.C[i][b][j])))
+				}
+			}
+		}
+		bounds[b] = errorBounds(s, ref, x, c.initial(ref, b), c.IDs != nil)
+	}
+	if worst > 1e-5 {
+		t.Errorf("the float32 reference is %.2g off", worst)
+	}
+
+	path := filepath.Join(t.TempDir(), "model.ei8")
+	if _, err := convertRNN(context.Background(), path, s, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := edge.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	var first []float32
+	var farthest, share float64
+	for _, set := range kernels.Available() {
+		got := runBatch(t, m, c, edge.StreamOptions{Batch: batch, Kernels: set.Name, MaxSteps: 8}, false)
+		if first == nil {
+			first = got
+			steps := len(got) / batch / width
+			for b := range batch {
+				for i, row := range bounds[b] {
+					for j, bound := range row {
+						off := math.Abs(float64(got[(b*steps+i)*width+j] - c.Output[b][i][j]))
+						farthest, share = max(farthest, off), max(share, off/bound)
+						if !(off <= bound) {
+							t.Errorf("sequence %d step %d value %d: int8 is %g off, at most %g were derived", b, i, j, off, bound)
+						}
+					}
+				}
+			}
+		}
+		same(t, set.Name, got, first)
+		same(t, set.Name+", alone", runBatch(t, m, c, edge.StreamOptions{Batch: 1, Kernels: set.Name, MaxSteps: 8}, false), first)
+		if !s.config.Backward() {
+			same(t, set.Name+", streamed", runBatch(t, m, c, edge.StreamOptions{Batch: batch, Kernels: set.Name}, true), first)
+			same(t, set.Name+", in pieces", runBatch(t, m, c, edge.StreamOptions{Batch: batch, Kernels: set.Name, MaxSteps: 3}, false), first)
+		}
+		same(t, set.Name+", threads", runBatch(t, m, c, edge.StreamOptions{Batch: batch, Kernels: set.Name, Threads: 3, MaxSteps: 8}, false), first)
+	}
+	t.Logf("reference %.1e off; int8 %.4f off, %.0f %% of its bound", worst, farthest, 100*share)
+}
+
+func same(t *testing.T, what string, got, want []float32) {
+	t.Helper()
+	for i := range want {
+		if math.Float32bits(got[i]) != math.Float32bits(want[i]) {
+			t.Fatalf("%s: value %d is %g, on generic %g", what, i, got[i], want[i])
+		}
+	}
+}
+
+// runBatch runs all sequences of a case, with as many slots as the options have, whole or a step at a time: [batch, steps, width].
+func runBatch(t *testing.T, m *edge.Model, c *rnnCase, o edge.StreamOptions, steps bool) []float32 {
+	t.Helper()
+	s, err := m.NewStream(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, longest, width := len(c.Output), 0, m.RNNConfig().OutputWidth()
+	for b := range all {
+		longest = max(longest, c.length(b))
+	}
+	var out []float32
+	for from := 0; from < all; from += o.Batch {
+		s.Reset()
+		var x []float32
+		var ids []int32
+		lengths := make([]int, o.Batch)
+		for b := range o.Batch {
+			lengths[b] = c.length(from + b)
+			if c.IDs != nil {
+				ids = append(ids, c.IDs[from+b]...)
+				continue
+			}
+			for _, row := range c.Input[from+b][:longest] {
+				x = append(x, row...)
+			}
+			if c.H0 != nil {
+				var state []float32
+				for i := range c.H0 {
+					state = append(state, c.H0[i][from+b]...)
+					if c.C0 != nil {
+						state = append(state, c.C0[i][from+b]...)
+					}
+				}
+				if err := s.Restore(b, state); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		dst := make([]float32, o.Batch*longest*width)
+		switch {
+		case !steps && ids != nil:
+			err = s.RunTokens(dst, ids, longest, lengths)
+		case !steps && m.RNNConfig().Output != edge.OutputSteps:
+			dst = dst[:o.Batch*width]
+			err = s.Run(dst, x, longest, lengths)
+		case !steps:
+			err = s.Run(dst, x, longest, lengths)
+		default:
+			err = streamed(s, dst, x, ids, longest, lengths)
+			if m.RNNConfig().Output != edge.OutputSteps {
+				for b := range o.Batch {
+					copy(dst[b*width:], dst[(b*longest+lengths[b]-1)*width:][:width])
+				}
+				dst = dst[:o.Batch*width]
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, dst...)
+	}
+	return out
+}
+
+// streamed feeds a step of every sequence at a time. A sequence that has ended is put back to where it ended.
+func streamed(s *edge.Stream, dst, x []float32, ids []int32, steps int, lengths []int) error {
+	batch := s.Batch()
+	width, in := len(dst)/batch/steps, len(x)/batch/steps
+	row, now := make([]float32, batch*width), make([]float32, batch*in)
+	words := make([]int32, batch)
+	for i := range steps {
+		kept := map[int][]float32{}
+		for b := range batch {
+			copy(now[b*in:(b+1)*in], x[(b*steps+i)*in:])
+			if i >= lengths[b] {
+				kept[b] = s.Snapshot(nil, b)
+			} else if ids != nil {
+				words[b] = ids[b*steps+i]
+			}
+		}
+		var err error
+		if ids != nil {
+			err = s.StepTokens(row, words)
+		} else {
+			err = s.Step(row, now)
+		}
+		if err != nil {
+			return err
+		}
+		for b := range batch {
+			if state, ended := kept[b]; ended {
+				if err := s.Restore(b, state); err != nil {
+					return err
+				}
+				continue
+			}
+			copy(dst[(b*steps+i)*width:][:width], row[b*width:])
+		}
+	}
+	return nil
+}
+
+// TestRNNGoldens: PyTorch's own modules, in .pt and .safetensors.
+func TestRNNGoldens(t *testing.T) {
+	goldens, _ := filepath.Glob(filepath.Join(rnnFolder, "golden", "*.golden.json"))
+	if len(goldens) < 12 {
+		t.Fatalf("%d goldens", len(goldens))
+	}
+	for _, golden := range goldens {
+		name := strings.TrimSuffix(golden, ".golden.json")
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			var c rnnCase
+			if err := readJSON(golden, &c); err != nil {
+				t.Fatal(err)
+			}
+			o := RNNOptions{}
+			if c.Settings != nil {
+				o.Settings = filepath.Join(t.TempDir(), "settings.json")
+				if err := os.WriteFile(o.Settings, c.Settings, 0o666); err != nil {
+					t.Fatal(err)
+				}
+			}
+			path := name + ".pt"
+			if _, err := os.Stat(path); err != nil {
+				path = name + ".safetensors"
+			}
+			s, err := openRNN(path, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkRNN(t, s, &c)
+		})
+	}
+}
+
+// TestRNNReferences: every case that another runtime keeps of PyTorch.
+func TestRNNReferences(t *testing.T) {
+	var all map[string]json.RawMessage
+	if err := readJSON(filepath.Join(rnnFolder, "references.json"), &all); err != nil {
+		t.Fatal(err)
+	}
+	done := 0
+	for name, raw := range all {
+		if strings.HasPrefix(name, "__") {
+			continue
+		}
+		done++
+		t.Run(name, func(t *testing.T) {
+			var c struct {
+				Input, Output shaped
+				Params        map[string]shaped
+				H             *shaped `json:"initial_hidden"`
+				C             *shaped `json:"initial_cell"`
+			}
+			if err := json.Unmarshal(raw, &c); err != nil {
+				t.Fatal(err)
+			}
+			ckpt := checkpoint.New("json", name)
+			for _, suffix := range []string{"_l0", "_l0_reverse"} {
+				for _, p := range []string{"weight_ih", "weight_hh", "bias_ih", "bias_hh"} {
+					if v, ok := c.Params[p+suffix]; ok {
+						if err := ckpt.Add(v.tensor(t, p+suffix)); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+			}
+			s := &rnnSource{format: "json", path: name, close: ckpt.Close}
+			if err := s.torch(ckpt, []string{""}, RNNOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			golden := rnnCase{Input: [][][]float32{c.Input.rows()}, Output: [][][]float32{c.Output.rows()}}
+			if c.H != nil {
+				golden.H0 = [][][]float32{c.H.rows()}
+			}
+			if c.C != nil {
+				golden.C0 = [][][]float32{c.C.rows()}
+			}
+			checkRNN(t, s, &golden)
+		})
+	}
+	if done != 6 {
+		t.Errorf("%d cases", done)
+	}
+}
+
+// shaped is [shape, values].
+type shaped struct {
+	shape  []int
+	values []float32
+}
+
+func (s *shaped) UnmarshalJSON(raw []byte) error {
+	return json.Unmarshal(raw, &[]any{&s.shape, &s.values})
+}
+
+func (s *shaped) rows() [][]float32 {
+	n := s.shape[len(s.shape)-1]
+	var rows [][]float32
+	for i := 0; i < len(s.values); i += n {
+		rows = append(rows, s.values[i:i+n])
+	}
+	return rows
+}
+
+func (s *shaped) tensor(t *testing.T, name string) *checkpoint.Tensor {
+	var raw []byte
+	for _, v := range s.values {
+		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
+	}
+	shape := s.shape
+	if len(shape) == 2 && shape[1] == 1 {
+		shape = shape[:1]
+	}
+	x, err := checkpoint.NewTensor("json", name, checkpoint.F32, shape, checkpoint.Layout{Source: bytes.NewReader(raw), Limit: int64(len(raw))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// errorBounds derives how far int8 may be off, for each step and value of the output, from the weights' scales and the states: an
+// interval of each number is carried through the equations of the cells.
+//
+//	a product  Σ w*x            weights are off by half their row's scale, x by dx and by half its own scale
+//	a gate     sigmoid, tanh    by a quarter of what its input is off, or all of it, and never by more than their range
+//	a state    f*c + i*g        |f| dc + |c| df + df dc, and so on
+//
+// Floats add their own rounding, far smaller: a margin of 1e-5 a step stands for it.
+func errorBounds(s *rnnSource, ref *reference.RNN, x [][]float32, states []reference.RNNState, embedded bool) [][]float64 {
+	values := make([][]float64, len(x))
+	errs := make([][]float64, len(x))
+	for t := range x {
+		values[t], errs[t] = make([]float64, len(x[t])), make([]float64, len(x[t]))
+		top := 0.0
+		for j, v := range x[t] {
+			values[t][j] = float64(v)
+			top = max(top, math.Abs(float64(v)))
+		}
+		if embedded {
+			for j := range errs[t] {
+				errs[t][j] = top / 127 / 2
+			}
+		}
+	}
+	b := &bounder{s: s, ref: ref}
+	cell := 0
+	for i := range s.config.Layers {
+		l := &s.config.Layers[i]
+		y, dy := make([][]float64, len(x)), make([][]float64, len(x))
+		for d := range l.Directions() {
+			name := fmt.Sprintf("layers.%d", i)
+			if d == 1 || l.Direction == "reverse" {
+				name += ".reverse"
+			}
+			h, c := widen(states[cell].H), widen(states[cell].C)
+			dh, dc := make([]float64, len(h)), make([]float64, len(c))
+			for n := range x {
+				t := n
+				if d == 1 || l.Direction == "reverse" {
+					t = len(x) - 1 - n
+				}
+				h, dh, c, dc = b.step(name, l, values[t], errs[t], h, dh, c, dc)
+				y[t], dy[t] = append(y[t], h...), append(dy[t], dh...)
+			}
+			cell++
+		}
+		values, errs = y, dy
+	}
+	switch s.config.Output {
+	case edge.OutputLast, edge.OutputState:
+		if s.config.Output == edge.OutputState && s.config.Backward() {
+			l := &s.config.Layers[len(s.config.Layers)-1]
+			n := l.State()
+			last := len(values) - 1
+			v, e := append([]float64{}, values[last][:n]...), append([]float64{}, errs[last][:n]...)
+			if l.Direction == "reverse" {
+				v, e = values[0], errs[0]
+			} else if l.Directions() == 2 {
+				v, e = append(v, values[0][n:]...), append(e, errs[0][n:]...)
+			}
+			values, errs = [][]float64{v}, [][]float64{e}
+		} else {
+			values, errs = values[len(values)-1:], errs[len(errs)-1:]
+		}
+	}
+	for t := range values {
+		v, e := values[t], errs[t]
+		for i, h := range s.config.Head {
+			name := fmt.Sprintf("head.%d", i)
+			matrix := name
+			if s.config.TiedOutput && i == len(s.config.Head)-1 {
+				matrix = "embed"
+			}
+			out, off := make([]float64, h.Size), make([]float64, h.Size)
+			for row := range out {
+				out[row], off[row] = b.product(matrix, row, v, e)
+				out[row] += b.at(name+".bias", row)
+				switch h.Activation {
+				case "tanh":
+					out[row], off[row] = math.Tanh(out[row]), min(off[row], 2)
+				case "":
+				default:
+					off[row] *= 1.2 // the steepest of the others
+				}
+			}
+			v, e = out, off
+		}
+		if s.config.Softmax { // a probability changes by a factor of at most e^(2 max|d|)
+			top, sum, most := math.Inf(-1), 0.0, 0.0
+			for j := range v {
+				top, most = max(top, v[j]), max(most, e[j])
+			}
+			for j := range v {
+				sum += math.Exp(v[j] - top)
+			}
+			for j := range v {
+				p := math.Exp(v[j]-top) / sum
+				e[j] = min(1, p*(math.Exp(2*most)-1)+1e-6)
+			}
+		}
+		errs[t] = e
+	}
+	return errs
+}
+
+func widen(x []float32) []float64 {
+	y := make([]float64, len(x))
+	for i, v := range x {
+		y[i] = float64(v)
+	}
+	return y
+}
+
+type bounder struct {
+	s   *rnnSource
+	ref *reference.RNN
+}
+
+func (b *bounder) at(name string, i int) float64 {
+	if t := b.ref.Tensor(name); t.Data != nil {
+		return float64(t.Data[i])
+	}
+	return 0
+}
+
+// product is row of w times x, and how far int8 may be off.
+func (b *bounder) product(w string, row int, x, dx []float64) (value, off float64) {
+	weights := b.ref.Tensor(w).Data[row*len(x) : (row+1)*len(x)]
+	top, xTop := 0.0, 0.0
+	for j, v := range weights {
+		top = max(top, math.Abs(float64(v)))
+		xTop = max(xTop, math.Abs(x[j])+dx[j])
+	}
+	half, xHalf := top/127/2, xTop/127/2
+	for j, v := range weights {
+		value += float64(v) * x[j]
+		d := dx[j] + xHalf
+		off += math.Abs(float64(v))*d + half*(math.Abs(x[j])+d)
+	}
+	return value, off + 1e-6
+}
+
+func logistic(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
+
+func (b *bounder) step(name string, l *edge.RNNLayer, x, dx, h, dh, c, dc []float64) (h2, dh2, c2, dc2 []float64) {
+	clip := func(v float64) float64 {
+		if l.Clip == 0 {
+			return v
+		}
+		return max(min(v, float64(l.Clip)), -float64(l.Clip))
+	}
+	gate := func(g, u int) (v, off float64) {
+		row := l.GateRow(g, u)
+		v, off = b.product(name+".input", row, x, dx)
+		r, rOff := b.product(name+".recurrent", row, h, dh)
+		return v + r + b.at(name+".input.bias", row) + b.at(name+".recurrent.bias", row), off + rOff
+	}
+	peephole := func(p, u int, v, off float64) (float64, float64) {
+		if !l.Peepholes {
+			return 0, 0
+		}
+		w := b.at(name+".peephole", u/16*48+p*16+u%16)
+		return w * v, math.Abs(w) * off
+	}
+	h2, dh2 = make([]float64, l.Hidden), make([]float64, l.Hidden)
+	c2, dc2 = make([]float64, l.Hidden), make([]float64, l.Hidden)
+	times := func(a, da, b, db float64) float64 { return math.Abs(a)*db + math.Abs(b)*da + da*db }
+	switch l.Cell {
+	case edge.CellRNN:
+		for u := range h2 {
+			v, off := gate(0, u)
+			if h2[u], dh2[u] = math.Tanh(clip(v)), min(off, 2); l.Activation == "relu" {
+				h2[u], dh2[u] = max(clip(v), 0), off
+			}
+		}
+	case edge.CellLSTM:
+		for u := range h2 {
+			sig := func(g, p int, cv, cOff float64) (float64, float64) {
+				v, off := gate(g, u)
+				pv, pOff := peephole(p, u, cv, cOff)
+				return logistic(clip(v + pv)), min((off+pOff)/4, 1)
+			}
+			i, di := sig(0, 0, c[u], dc[u])
+			f, df := sig(1, 1, c[u], dc[u])
+			if l.Coupled {
+				f, df = 1-i, di
+			}
+			g, dg := gate(2, u)
+			g, dg = math.Tanh(clip(g)), min(dg, 2)
+			c2[u], dc2[u] = f*c[u]+i*g, times(f, df, c[u], dc[u])+times(i, di, g, dg)
+			o, do := sig(3, 2, c2[u], dc2[u])
+			h2[u] = o * math.Tanh(clip(c2[u]))
+			dh2[u] = min(times(o, do, math.Tanh(clip(c2[u])), min(dc2[u], 2)), 2)
+		}
+		if l.Projection > 0 {
+			p, dp := make([]float64, l.Projection), make([]float64, l.Projection)
+			for row := range p {
+				p[row], dp[row] = b.product(name+".project", row, h2, dh2)
+			}
+			h2, dh2 = p, dp
+		}
+	case edge.CellGRU:
+		rh, drh := make([]float64, l.Hidden), make([]float64, l.Hidden)
+		r, dr := make([]float64, l.Hidden), make([]float64, l.Hidden)
+		for u := range h2 {
+			v, off := gate(0, u)
+			r[u], dr[u] = logistic(clip(v)), min(off/4, 1)
+			rh[u], drh[u] = r[u]*h[u], times(r[u], dr[u], h[u], dh[u])
+		}
+		for u := range h2 {
+			z, dz := gate(1, u)
+			z, dz = logistic(clip(z)), min(dz/4, 1)
+			row := l.GateRow(2, u)
+			n, dn := b.product(name+".input", row, x, dx)
+			n += b.at(name+".input.bias", row)
+			if l.ResetAfter {
+				p, dp := b.product(name+".recurrent", row, h, dh)
+				p += b.at(name+".recurrent.bias", row)
+				n, dn = n+r[u]*p, dn+times(r[u], dr[u], p, dp)
+			} else {
+				p, dp := b.product(name+".candidate", u, rh, drh)
+				n, dn = n+p, dn+dp
+			}
+			n, dn = math.Tanh(clip(n)), min(dn, 2)
+			h2[u], dh2[u] = (1-z)*n+z*h[u], times(1-z, dz, n, dn)+times(z, dz, h[u], dh[u])
+		}
+	}
+	for u := range dh2 {
+		dh2[u] += 1e-5
+	}
+	return h2, dh2, c2, dc2
+}

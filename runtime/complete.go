@@ -1,0 +1,219 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/edge-infer/edge-infer/runtime/modelfile"
+	"github.com/edge-infer/edge-infer/runtime/text"
+)
+
+// CompleteOptions say how a text goes on. Zero values mean the default in brackets.
+type CompleteOptions struct {
+	Words       int     // most words [1]
+	Top         int     // candidates that are told of each word [0]
+	Temperature float32 // 0: always the most likely word; 1: as often as the model thinks; above: bolder
+	Seed        uint64  // of the random numbers that a temperature needs
+}
+
+const maxTop = 1000
+
+// Candidate is a word that may come next.
+type Candidate struct {
+	ID          int32   `json:"id"`
+	Word        string  `json:"word"`
+	Probability float32 `json:"probability"`
+}
+
+// Completion is how one text goes on.
+type Completion struct {
+	Text    string        // the words behind the given text
+	Words   []Candidate   // the same, one by one
+	Top     [][]Candidate // with CompleteOptions.Top: the most likely ones for each word, in order
+	Unknown []string      // words of the text that the model does not know
+}
+
+// Completer goes on where a text ends. It is for one goroutine at a time.
+type Completer struct {
+	m       *Model
+	s       *Stream
+	scratch text.Scratch
+	ids     []int32
+	logits  []float32
+	top     []int32
+	value   []float32
+	word    []byte
+}
+
+// NewCompleter makes a completer with a Stream of its own. Errors: those of NewStream, and *ModelError for a model without a
+// vocabulary or whose output is not one number a word.
+func (m *Model) NewCompleter(o StreamOptions) (*Completer, error) {
+	o.Batch = 1
+	s, err := m.NewStream(o)
+	if err != nil {
+		return nil, err
+	}
+	cfg := m.rnn.cfg
+	reason := ""
+	switch {
+	case m.rnn.tokens == nil:
+		reason = "has no vocabulary: it cannot complete text"
+	case cfg.Backward():
+		reason = "reads from the end, too: it cannot complete text"
+	case len(cfg.Head) == 0 || cfg.OutputWidth() != cfg.Vocab:
+		reason = fmt.Sprintf("puts out %d values for a vocabulary of %d words: it does not predict the next word", cfg.OutputWidth(), cfg.Vocab)
+	}
+	if reason != "" {
+		return nil, &ModelError{m.file.Path(), "", reason}
+	}
+	return &Completer{m: m, s: s, logits: make([]float32, cfg.Vocab)}, nil
+}
+
+// Complete says how s goes on. Errors: *InputError for text that is not valid UTF-8 or empty (where the model has no token that
+// texts start with) and options out of range; ctx's; those of Stream.Run.
+func (c *Completer) Complete(ctx context.Context, s string, o CompleteOptions) (*Completion, error) {
+	if o.Words == 0 {
+		o.Words = 1
+	}
+	switch {
+	case o.Words < 1 || o.Words > 1<<20:
+		return nil, &InputError{fmt.Sprintf("the number of words is %d, must be 1 to %d", o.Words, 1<<20)}
+	case o.Top < 0 || o.Top > maxTop:
+		return nil, &InputError{fmt.Sprintf("the number of candidates is %d, must be 0 to %d", o.Top, maxTop)}
+	case !(o.Temperature >= 0 && o.Temperature <= 100):
+		return nil, &InputError{fmt.Sprintf("the temperature is %g, must be 0 to 100", o.Temperature)}
+	case !utf8.ValidString(s):
+		return nil, &InputError{"not valid UTF-8"}
+	}
+	out := &Completion{}
+	if err := c.read(s, out); err != nil {
+		return nil, err
+	}
+	random := rand.New(rand.NewPCG(o.Seed, 0))
+	for len(out.Words) < o.Words {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		next, err := c.next(o, random, out)
+		if err != nil {
+			return nil, err
+		}
+		out.Words = append(out.Words, next)
+		c.ids = append(c.ids, next.ID)
+		if len(out.Words) < o.Words {
+			if err := c.s.Feed(c.logits, c.ids[len(c.ids)-1:]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, c.spell(out)
+}
+
+// read feeds the whole text.
+func (c *Completer) read(s string, out *Completion) error {
+	cfg := c.m.rnn.cfg
+	c.ids = c.ids[:0]
+	if cfg.Start >= 0 {
+		c.ids = append(c.ids, cfg.Start)
+	}
+	err := modelfile.Guard(c.s.path, func() error {
+		from := len(c.ids)
+		c.ids = c.m.rnn.tokens.Encode(c.ids, s, &c.scratch)
+		for i, id := range c.ids[from:] {
+			if id != c.m.rnn.tokens.Unk() {
+				continue
+			}
+			word := c.m.rnn.tokens.EncodePieces(s, &c.scratch)[i]
+			if id < 0 {
+				return &InputError{fmt.Sprintf("the model does not know %q and has no <unk>", word)}
+			}
+			out.Unknown = append(out.Unknown, word)
+		}
+		c.s.Reset()
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(c.ids) == 0 {
+		return &InputError{"there is no text to complete"}
+	}
+	return c.s.Feed(c.logits, c.ids)
+}
+
+// next chooses a word by c.logits, which become probabilities.
+func (c *Completer) next(o CompleteOptions, random *rand.Rand, out *Completion) (Candidate, error) {
+	var next Candidate
+	err := modelfile.Guard(c.s.path, func() error {
+		tokens, set := c.m.rnn.tokens, &c.s.set
+		for id := range c.logits {
+			if !tokens.IsText(int32(id)) {
+				c.logits[id] = float32(math.Inf(-1)) // <unk>, <s>, and rows that no word has
+			}
+		}
+		id := -1
+		if o.Temperature > 0 {
+			id = c.draw(o.Temperature, random)
+		}
+		set.Softmax(c.logits)
+		if o.Temperature == 0 {
+			id = set.ArgMax(c.logits)
+		}
+		if id < 0 || c.logits[id]-c.logits[id] != 0 {
+			return &ModelError{c.s.path, "", "the probabilities of its words are not numbers"}
+		}
+		if o.Top > 0 {
+			c.top, c.value = grown(c.top, o.Top), grown(c.value, o.Top)
+			n := set.TopK(c.top, c.value, c.logits)
+			row := make([]Candidate, 0, n)
+			for i := range n {
+				if tokens.IsText(c.top[i]) {
+					row = append(row, Candidate{c.top[i], tokens.Piece(c.top[i]), c.value[i]})
+				}
+			}
+			out.Top = append(out.Top, row)
+		}
+		next = Candidate{int32(id), tokens.Piece(int32(id)), c.logits[id]}
+		return nil
+	})
+	return next, err
+}
+
+// draw picks a word at random by softmax(logits / temperature), the same for a seed on every machine.
+func (c *Completer) draw(temperature float32, random *rand.Rand) int {
+	c.value = grown(c.value, len(c.logits))
+	copy(c.value, c.logits)
+	c.s.set.Scale(c.value, 1/temperature)
+	c.s.set.Softmax(c.value)
+	left, last := random.Float32(), -1
+	for i, p := range c.value {
+		if p > 0 {
+			if last = i; left < p {
+				break
+			}
+			left -= p // what rounding leaves over in the end goes to the last word
+		}
+	}
+	return last
+}
+
+func grown[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
+
+// spell writes the words as text that follows the given one.
+func (c *Completer) spell(out *Completion) error {
+	return modelfile.Guard(c.s.path, func() error {
+		given := len(c.ids) - len(out.Words)
+		c.word = c.m.rnn.tokens.Decode(c.word[:0], c.ids[given:])
+		out.Text = strings.Clone(string(c.word))
+		return nil
+	})
+}

@@ -1,0 +1,307 @@
+package runtime
+
+import "github.com/edge-infer/edge-infer/kernels"
+
+// This file is the recurrent network read top to bottom: embed, run layer by layer, put out. Rows are [step][slot], so that the
+// states of one step meet the recurrent matrix together, and a layer's matrices stay in the second-level cache for all steps.
+// A slot whose sequence has ended keeps its state; nothing of one slot ever enters another's sums.
+
+func (s *Stream) runAll() error {
+	c := &s.call
+	for first := 0; first < c.steps; first += s.opt.MaxSteps {
+		if err := s.chunk(first, min(s.opt.MaxSteps, c.steps-first)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// chunk runs steps [first, first+steps) of the call: all that fit into the planned memory.
+func (s *Stream) chunk(first, steps int) error {
+	batch, cfg := s.opt.Batch, s.m.cfg
+	in := cfg.Input
+	for t := range steps {
+		for b := range batch {
+			x := s.x[(t*batch+b)*s.width:][:in]
+			switch at := b*s.call.steps + first + t; {
+			case first+t >= s.lengths[b]:
+				clear(x) // an ended sequence: its rows are computed with the others and used by nobody
+			case s.call.ids != nil:
+				s.m.embed.row(x, int(s.call.ids[at]))
+			default:
+				copy(x, s.call.x[at*in:][:in])
+			}
+		}
+	}
+	cell := 0
+	for i := range s.m.layers {
+		l := &s.m.layers[i]
+		if err := s.quantizeRows(s.x, s.width, in, steps*batch, &l.directions[0].input); err != nil {
+			return err
+		}
+		for d := range l.directions {
+			if err := s.direction(l, &l.directions[d], &s.cells[cell], d*l.State(), first, steps); err != nil {
+				return err
+			}
+			cell++
+		}
+		s.x, s.y = s.y, s.x
+		in = l.Width()
+	}
+	return s.output(first, steps)
+}
+
+// quantizeRows quantizes rows of n values, ld apart, for a product with w.
+func (s *Stream) quantizeRows(x []float32, ld, n, rows int, w *linear) error {
+	for i := range rows {
+		scale, ok := s.set.QuantizeRow(s.q8[i*w.K:][:w.K], x[i*ld:][:n])
+		if !ok {
+			return &ModelError{s.path, w.name, "its input is no longer finite: the weights do not fit this model, or are broken"}
+		}
+		s.qScale[i] = scale
+	}
+	return nil
+}
+
+// direction runs one direction of a layer over the quantized rows and writes its output from column col on of s.y.
+func (s *Stream) direction(l *rnnLayer, d *rnnDirection, state *cellState, col, first, steps int) error {
+	batch := s.opt.Batch
+	// The input products of all steps, as one matrix product.
+	s.linear(s.gates, d.input.N, s.q8, s.qScale, steps*batch, &d.input, kernels.ActNone, nil)
+	out := l.State()
+	for n := range steps {
+		t := n
+		if d.reverse {
+			t = steps - 1 - n
+		}
+		if err := s.advance(l, d, state, t, first); err != nil {
+			return err
+		}
+		for b := range batch {
+			y := s.y[(t*batch+b)*s.width+col:][:out]
+			if first+t < s.lengths[b] {
+				copy(y, state.h[b*state.hLD:])
+			} else {
+				clear(y)
+			}
+		}
+	}
+	return nil
+}
+
+// stepJob is the recurrent step under way, for the workers.
+type stepJob struct {
+	l     *rnnLayer
+	d     *rnnDirection
+	state *cellState
+	gates []float32 // of this step: [Batch, input.N]
+	now   int       // the step's place in the call
+}
+
+// advance runs one step of one direction: the recurrent product and the gates, shared out by groups of units, then the
+// projection. A unit belongs to one thread.
+func (s *Stream) advance(l *rnnLayer, d *rnnDirection, state *cellState, t, first int) error {
+	batch := s.opt.Batch
+	if err := s.quantizeState(state.h, state.hLD, l.State(), &d.recurrent); err != nil {
+		return err
+	}
+	s.step = stepJob{l, d, state, s.gates[t*batch*d.input.N:], first + t}
+	groups := l.Units() / 16
+	threads := s.threadsFor(batch * d.recurrent.N * d.recurrent.K)
+	s.pool.run(threads, s.parts(groups), s.stepPart)
+	switch {
+	case d.candidate.Data != nil:
+		// The reset gate came first: its product with the state is multiplied now.
+		if err := s.quantizeState(s.raw, l.Units(), l.Hidden, &d.candidate); err != nil {
+			return err
+		}
+		gates := s.step.gates[2*l.Units():]
+		s.linear(gates, d.input.N, s.hq, s.hScale, batch, &d.candidate, kernels.ActNone, gates)
+		for b := range batch {
+			if s.running(b) {
+				row := s.step.gates[b*d.input.N:]
+				s.set.GRUUpdate(state.h[b*state.hLD:][:l.Units()], row, row[2*l.Units():], l.Clip)
+			}
+		}
+	case d.project.Data != nil:
+		if err := s.quantizeState(s.raw, l.Units(), l.Hidden, &d.project); err != nil {
+			return err
+		}
+		projected := s.step.gates // of this step, which nobody needs any more, and wide enough: four gates a unit
+		s.linear(projected, d.project.N, s.hq, s.hScale, batch, &d.project, kernels.ActNone, nil)
+		for b := range batch {
+			if s.running(b) {
+				copy(state.h[b*state.hLD:][:state.hLD], projected[b*d.project.N:])
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Stream) running(slot int) bool { return s.step.now < s.lengths[slot] }
+
+func (s *Stream) parts(groups int) int { return min(groups, s.opt.Threads*4) }
+
+// quantizeState quantizes the rows of all slots, ld apart, n values each.
+func (s *Stream) quantizeState(x []float32, ld, n int, w *linear) error {
+	for b := range s.opt.Batch {
+		scale, ok := s.set.QuantizeRow(s.hq[b*w.K:][:w.K], x[b*ld:][:n])
+		if !ok {
+			return &ModelError{s.path, w.name, "the state is no longer finite: the weights do not fit this model, or are broken"}
+		}
+		s.hScale[b] = scale
+	}
+	return nil
+}
+
+// advancePart is part's share of the recurrent product of s.step, and the gates of its units.
+func (s *Stream) advancePart(worker, part int) {
+	j := &s.step
+	l, d, state, batch := j.l, j.d, j.state, s.opt.Batch
+	groups := l.Units() / 16
+	parts := s.parts(groups)
+	u0, u1 := groups*part/parts*16, groups*(part+1)/parts*16
+	ld, scratch := d.input.N, s.workers[worker]
+	rows := d.recurrent.N / l.Units() // of weights a unit
+	if l.Cell == CellGRU && l.ResetAfter {
+		s.set.Linear(s.product, d.recurrent.N, s.hq, s.hScale, batch, &d.recurrent.Weights, u0*rows, u1*rows, kernels.ActNone, nil, scratch)
+	} else {
+		s.set.Linear(j.gates, ld, s.hq, s.hScale, batch, &d.recurrent.Weights, u0*rows, u1*rows, kernels.ActNone, j.gates, scratch)
+	}
+	for b := range batch {
+		if !s.running(b) {
+			continue
+		}
+		g := j.gates[b*ld+u0*rows : b*ld+u1*rows]
+		h := state.h[b*state.hLD:]
+		switch l.Cell {
+		case CellLSTM:
+			if d.project.Data != nil {
+				h = s.raw[b*l.Units():]
+			}
+			var peephole []float32
+			if d.peephole != nil {
+				peephole = d.peephole[3*u0 : 3*u1]
+			}
+			s.set.LSTM(h[u0:u1], state.c[b*state.cLD+u0:b*state.cLD+u1], g, peephole, l.Clip, l.Coupled)
+		case CellGRU:
+			if l.ResetAfter {
+				s.set.GRU(h[u0:u1], g, s.product[b*d.recurrent.N+u0*rows:b*d.recurrent.N+u1*rows], l.Clip)
+			} else {
+				s.set.GRUReset(s.raw[b*l.Units()+u0:b*l.Units()+u1], h[u0:u1], g, l.Clip)
+			}
+		default:
+			if l.Clip != 0 {
+				kernels.Clamp(g, l.Clip)
+			}
+			act := kernels.ActTanh
+			if l.Activation == "relu" {
+				act = kernels.ActReLU
+			}
+			s.set.Activate(g, act)
+			copy(h[u0:u1], g)
+		}
+	}
+}
+
+// output runs the head over the rows that the call asks for and puts them into its dst.
+func (s *Stream) output(first, steps int) error {
+	c, batch := &s.call, s.opt.Batch
+	if c.dst == nil || !c.all && first+steps < c.steps {
+		return nil
+	}
+	width, in := s.m.cfg.OutputWidth(), s.m.cfg.Layers[len(s.m.cfg.Layers)-1].Width()
+	rows := batch // one a slot
+	if c.all {
+		rows = steps * batch
+	}
+	for from, n := 0, 0; from < rows; from += n {
+		n = min(s.headRows, rows-from)
+		for i := range n {
+			x := s.head[i*s.headLD:][:in]
+			if c.all {
+				copy(x, s.x[(from+i)*s.width:])
+			} else {
+				s.last(x, from+i, first)
+			}
+		}
+		if err := s.runHead(n, in); err != nil {
+			return err
+		}
+		for i := range n {
+			t, b := (from+i)/batch, (from+i)%batch
+			dst := c.dst[b*width:]
+			live := s.lengths[b] > 0
+			if c.all {
+				dst = c.dst[(b*c.steps+first+t)*width:]
+				live = first+t < s.lengths[b]
+			}
+			if dst = dst[:width]; live {
+				copy(dst, s.head[i*s.headLD:])
+			} else {
+				clear(dst)
+			}
+		}
+	}
+	return nil
+}
+
+// last gathers the values that stand for a slot's whole sequence: the states of the last layer, or its output at the last step.
+// They differ only where a layer reads from the end, and such a sequence is one chunk.
+func (s *Stream) last(x []float32, slot, first int) {
+	l := &s.m.layers[len(s.m.layers)-1]
+	if l.Direction != directionForward && s.m.cfg.Output == OutputLast {
+		if n := s.lengths[slot]; n > 0 {
+			copy(x, s.x[((n-1-first)*s.opt.Batch+slot)*s.width:])
+		}
+		return
+	}
+	cells := s.cells[len(s.cells)-len(l.directions):]
+	for d := range cells {
+		copy(x[d*l.State():][:l.State()], cells[d].h[slot*cells[d].hLD:])
+	}
+}
+
+// runHead runs the linear layers, in place, over n rows of s.head.
+func (s *Stream) runHead(n, in int) error {
+	ld := s.headLD
+	for i := range s.m.head {
+		w := &s.m.head[i]
+		if err := s.quantizeRows(s.head, ld, in, n, w); err != nil {
+			return err
+		}
+		s.linear(s.head, ld, s.q8, s.qScale, n, w, s.m.acts[i], nil)
+		in = s.m.cfg.Head[i].Size
+	}
+	if s.m.cfg.Softmax && !s.call.logits {
+		for i := range n {
+			s.set.Softmax(s.head[i*ld:][:in])
+		}
+	}
+	return nil
+}
+
+// linear computes dst = act(dequant(x wᵀ) + bias) + residual, shared out over threads by output columns.
+func (s *Stream) linear(dst []float32, ld int, x []int8, xScale []float32, rows int, w *linear, act kernels.Activation, residual []float32) {
+	s.job = linearJob{dst: dst, ld: ld, rows: rows, w: w, act: act, residual: residual}
+	s.jobX, s.jobScale = x, xScale
+	s.pool.run(s.threadsFor(rows*w.N*w.K), s.parts(w.N/16), s.linearPart)
+}
+
+// multiplyPart computes part's share of the output columns of s.job, in whole blocks of 16.
+func (s *Stream) multiplyPart(worker, part int) {
+	j := &s.job
+	blocks := j.w.N / 16
+	parts := s.parts(blocks)
+	n0, n1 := blocks*part/parts*16, blocks*(part+1)/parts*16
+	s.set.Linear(j.dst, j.ld, s.jobX, s.jobScale, j.rows, &j.w.Weights, n0, n1, j.act, j.residual, s.workers[worker])
+}
+
+// threadsFor is the number of threads worth waking for so many multiply-adds.
+func (s *Stream) threadsFor(macs int) int {
+	const worthwhile = 1 << 18 // as Session.threadsFor
+	if macs < worthwhile {
+		return 1
+	}
+	return s.opt.Threads
+}
