@@ -135,3 +135,70 @@ func comparePrediction(t *testing.T, what string, m *runtime.Model, c *runtime.C
 		}
 	}
 }
+
+// TestSKL2ONNX converts what skl2onnx wrote (skl2onnx/testdata/make.py), and compares with what scikit-learn answered. The graphs
+// are float32: distances of scaled queries agree to five places.
+func TestSKL2ONNX(t *testing.T) {
+	var a struct {
+		Queries [][]float64
+		Files   map[string]struct {
+			Rows      [][]float64
+			K         int
+			Distances [][]float64
+			Neighbors [][]int
+			Predict   []any
+		}
+	}
+	text, err := os.ReadFile("skl2onnx/testdata/expected.json")
+	if err == nil {
+		err = json.Unmarshal(text, &a)
+	}
+	if err != nil || len(a.Files) < 8 {
+		t.Fatal(len(a.Files), err)
+	}
+	for name, want := range a.Files {
+		t.Run(name, func(t *testing.T) {
+			m, report := convertFile(t, "skl2onnx/testdata/"+name+".onnx", KNNOptions{})
+			if report.Format != "skl2onnx 1.20.0" || m.KNN().K != want.K || m.KNN().Rows != len(want.Rows) {
+				t.Errorf("%q %+v", report.Format, m.KNN())
+			}
+			if distance := name == "manhattan" || name == "normalized"; len(report.Warnings) > 0 != distance || (m.KNN().Weights == "distance") != distance {
+				t.Errorf("%q %q", m.KNN().Weights, report.Warnings)
+			}
+			c := newClassifier(t, m, runtime.KNNOptions{})
+			for i, q := range a.Queries {
+				c.Reset()
+				if _, err := c.Add(q); err != nil {
+					t.Fatal(err)
+				}
+				if err := c.Run(); err != nil {
+					t.Fatal(err)
+				}
+				near := c.Neighbors(0)
+				tied := false
+				for n, d := range want.Distances[i] {
+					if math.Abs(near[n].Distance-d) > 2e-5 {
+						t.Errorf("query %d: distance %d is %v, want %v", i, n, near[n].Distance, d)
+					}
+					tied = tied || near[n].Row != want.Neighbors[i][n]
+				}
+				if tied || want.Predict == nil {
+					continue
+				}
+				columns, ok := want.Predict[i].([]any)
+				if !ok {
+					columns = []any{want.Predict[i]}
+				}
+				for o, w := range columns {
+					if m.KNN().Task == runtime.TaskRegress {
+						if got := c.Value(near, o); math.Abs(got-w.(float64)) > 1e-5 {
+							t.Errorf("query %d: output %d is %v, want %v", i, o, got, w)
+						}
+					} else if got := m.KNN().Outputs[o].Classes[c.Class(near, o)]; got != fmt.Sprint(w) {
+						t.Errorf("query %d: %q, want %v", i, got, w)
+					}
+				}
+			}
+		})
+	}
+}
