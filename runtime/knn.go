@@ -343,10 +343,12 @@ func (c *Classifier) allocate(a *arena) {
 			p.dequantized = take[float64](a, scratch, 4, cfg.Cols)
 		}
 		p.searches = take[search](a, scratch, o.Batch)
+		waiting := take[pendingRow](a, scratch, o.Batch, pendingRows)
 		all := take[rankedRow](a, scratch, o.Batch, o.K)
 		n := min(o.K, maxSample)
 		samples := take[sample](a, scratch, o.Batch, n)
 		for j := range p.searches {
+			p.searches[j].pending = waiting[j*pendingRows : (j+1)*pendingRows : (j+1)*pendingRows][:0]
 			p.searches[j].heap = all[j*o.K : (j+1)*o.K : (j+1)*o.K][:0]
 			p.searches[j].samples = samples[j*n : (j+1)*n : (j+1)*n][:0]
 		}

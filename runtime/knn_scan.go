@@ -7,18 +7,19 @@ import (
 )
 
 const (
-	// scanSums is how many int32 sums a scan has at a time, 16 KB, which a first-level cache holds.
-	scanSums = kernels.LinearScratch
-	// scanQueries is how many queries share a tile; more would shorten its rows, and each call for the survivors costs.
-	scanQueries = 16
-	// scanWork bounds the products of one call into assembly, during which the garbage collector waits.
-	scanWork = 2 << 20
+	// scanSums is how many int32 sums a scan has at a time: 64 KB.
+	scanSums = 16 << 10
+	// scanQueries is how many queries share a tile. The more, the more products hide the time that its rows take to arrive.
+	scanQueries = 32
+	// scanWork bounds the products of one call: it sets the rows of a tile.
+	scanWork = 4 << 20
 	// maxSample is the largest k for which a first threshold is sought in a sample of the rows.
 	maxSample = 64
-	// samplePieces tiles, evenly spread, are that sample: rows often lie sorted by class.
+	// samplePieces of samplePiece rows, evenly spread, are that sample: rows often lie sorted by class.
 	samplePieces = 8
-	// pendingRows wait until they are ranked four at a time.
-	pendingRows = 32
+	samplePiece  = 256
+	// pendingRows wait until they are ranked, those that seem nearest first, so that few of the others need to be.
+	pendingRows = 1024
 )
 
 // knnPart is what one part of the rows needs for its scan: parts are searched side by side and merged.
@@ -33,11 +34,11 @@ type search struct {
 	heap     []rankedRow // the nearest so far, the farthest on top; capacity k
 	limit    float64     // the k-th distance is not above this
 	bound    kernels.Bound
-	pending  [pendingRows]pendingRow
-	waiting  int
+	pending  []pendingRow
 	ranked   int64
 	samples  []sample // of the first threshold: best last, so that the worst is at hand
 	distance [4]float64
+	touched  float32 // keeps the compiler from leaving the loads of touch out
 	rows32   [4][]float32
 	rows64   [4][]float64
 }
@@ -53,6 +54,9 @@ func (a rankedRow) farther(b rankedRow) bool {
 }
 
 type pendingRow struct{ row, acc int32 }
+
+// firstRanked of the rows that wait, or k if that is less, are ranked before the others.
+const firstRanked = 16
 
 // sample is a row and how near it seems: larger is nearer.
 type sample struct {
@@ -89,7 +93,7 @@ func (c *Classifier) scanPart(_, part int) {
 	scan := false
 	for i := range c.count {
 		s := &p.searches[i]
-		s.heap, s.waiting, s.ranked, s.limit = s.heap[:0], 0, 0, math.Inf(1)
+		s.heap, s.pending, s.ranked, s.limit = s.heap[:0], s.pending[:0], 0, math.Inf(1)
 		c.bound(&s.bound, &c.queries[i], s.limit)
 		scan = scan || !c.queries[i].exhaustive
 	}
@@ -139,23 +143,25 @@ func (c *Classifier) scanTile(p *knnPart, at, n int) {
 				if int(row) >= k.cfg.Rows {
 					break // padding
 				}
-				if s.waiting == pendingRows {
+				if len(s.pending) == cap(s.pending) {
 					c.flush(p, first+i)
 				}
-				s.pending[s.waiting] = pendingRow{row, acc[j]}
-				s.waiting++
+				s.pending = append(s.pending, pendingRow{row, acc[j]})
 			}
 		}
 	}
 }
 
-// flush ranks the rows that wait, if the bound, which may have become tighter, still passes them.
+// flush ranks the rows that wait: first those that seem nearest, then the others that the bound, tighter now, still passes.
 func (c *Classifier) flush(p *knnPart, i int) {
 	s, k := &p.searches[i], c.m
+	if len(s.pending) > 4 {
+		c.rankBest(p, i)
+	}
 	var group [4]int32
 	n := 0
-	for _, r := range s.pending[:s.waiting] {
-		if s.bound.Value(r.acc, k.codes.Scale[r.row], k.residual[r.row], k.norm[r.row], k.length[r.row]) < s.bound.Min {
+	for _, r := range s.pending {
+		if r.row < 0 || s.bound.Value(r.acc, k.codes.Scale[r.row], k.residual[r.row], k.norm[r.row], k.length[r.row]) < s.bound.Min {
 			continue
 		}
 		group[n] = r.row
@@ -165,7 +171,53 @@ func (c *Classifier) flush(p *knnPart, i int) {
 		}
 	}
 	c.rank(p, i, group[:n])
-	s.waiting = 0
+	s.pending = s.pending[:0]
+}
+
+// rankBest ranks the waiting rows that seem nearest, and marks them done by a negative row.
+func (c *Classifier) rankBest(p *knnPart, i int) {
+	s, q, k := &p.searches[i], &c.queries[i], c.m
+	var best [firstRanked]sample // row: the index in pending
+	n, most := 0, min(firstRanked, c.opt.K)
+	for at, r := range s.pending {
+		near := c.near(q, r.acc, k.codes.Scale[r.row], k.norm[r.row], k.length[r.row])
+		if n == most && !(near > best[n-1].near) {
+			continue
+		}
+		if n < most {
+			n++
+		}
+		j := n - 1
+		for ; j > 0 && near > best[j-1].near; j-- {
+			best[j] = best[j-1]
+		}
+		best[j] = sample{near, int32(at)}
+	}
+	var group [4]int32
+	for at := 0; at < n; at += 4 {
+		rows := group[:min(4, n-at)]
+		for j := range rows {
+			r := &s.pending[best[at+j].row]
+			rows[j], r.row = r.row, -1
+		}
+		c.rank(p, i, rows)
+	}
+}
+
+// near is how near a row seems by what its int8 say: larger is nearer.
+func (c *Classifier) near(q *query, acc int32, scale, norm, length float32) float32 {
+	switch c.metric.kind {
+	case euclidean:
+		return float32(float32(2*q.scale*scale)*float32(acc)) - float32(norm*norm)
+	case cosine:
+		if length > 0 {
+			return (float32(q.base) + float32(float32(q.scale*scale)*float32(acc))) / length
+		}
+		return 0
+	case dotProduct:
+		return float32(q.scale*scale) * float32(acc)
+	}
+	return -float32(acc)
 }
 
 // rank computes the exact distances of up to four rows and keeps the nearest.
@@ -202,10 +254,22 @@ func (c *Classifier) distances(p *knnPart, i int, rows []int32) {
 		}
 	}
 	if k.rows32 != nil {
+		s.touched += touch(&s.rows32)
 		distances4(c.metric, x, q.norm, &s.rows32, &s.distance)
 	} else {
 		distances4(c.metric, x, q.norm, &s.rows64, &s.distance)
 	}
+}
+
+// touch reads a float of each 64 bytes of four rows. They lie anywhere in memory: these loads wait for none of the others, as
+// the sums that follow do.
+func touch(rows *[4][]float32) (sum float32) {
+	for _, r := range rows {
+		for j := 0; j < len(r); j += 16 {
+			sum += r[j]
+		}
+	}
+	return sum
 }
 
 // dequantize writes what the int8 of a row stand for: center + q * scale * unit. It defines the rows of a compact file.
@@ -296,11 +360,12 @@ func (c *Classifier) sampleRows(p *knnPart, from, to int) {
 	for i := range c.count {
 		p.searches[i].samples = p.searches[i].samples[:0]
 	}
-	tiles := (to - from + c.rowsAt - 1) / c.rowsAt
+	rows := min(c.rowsAt, samplePiece)
+	tiles := (to - from + rows - 1) / rows
 	pieces := min(tiles, samplePieces)
 	for piece := range pieces {
-		at := from + tiles*piece/pieces*c.rowsAt
-		n := min(c.rowsAt, to-at)
+		at := from + tiles*piece/pieces*rows
+		n := min(rows, to-at)
 		for first := 0; first < c.count; first += scanQueries {
 			queries := min(scanQueries, c.count-first)
 			acc := p.acc[:queries*n]
@@ -347,21 +412,8 @@ func (c *Classifier) sampleTile(s *search, q *query, acc []int32, at int) {
 	if len(s.samples) == cap(s.samples) {
 		worst = s.samples[len(s.samples)-1].near
 	}
-	qs, base := q.scale, float32(q.base)
 	for j, a := range acc[:n] {
-		var near float32
-		switch c.metric.kind {
-		case euclidean:
-			near = float32(2*qs*scale[j])*float32(a) - float32(norm[j]*norm[j])
-		case cosine:
-			if length[j] > 0 {
-				near = (base + float32(float32(qs*scale[j])*float32(a))) / length[j]
-			}
-		case dotProduct:
-			near = float32(qs*scale[j]) * float32(a)
-		default:
-			near = -float32(a)
-		}
+		near := c.near(q, a, scale[j], norm[j], length[j])
 		if !(near > worst) && len(s.samples) == cap(s.samples) {
 			continue
 		}
