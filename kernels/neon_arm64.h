@@ -15,6 +15,15 @@
 // Products of two rows of eight bytes in n with two rows in m: four sums, row by row of n (FEAT_I8MM).
 #define SMMLA_4S(d, n, m)   WORD $(0x4e80a400 | (m)<<16 | (n)<<5 | (d))
 
+// Differences: of bytes, signed, without their sign; sums of pairs of bytes added to int16, of int16 added to int32; largest
+// bytes, of pairs too; dot products of four unsigned bytes (FEAT_DotProd).
+#define SABD_16B(d, n, m)   WORD $(0x4e207400 | (m)<<16 | (n)<<5 | (d))
+#define UADALP_8H(d, n)     WORD $(0x6e206800 | (n)<<5 | (d))
+#define UADALP_4S(d, n)     WORD $(0x6e606800 | (n)<<5 | (d))
+#define UMAX_16B(d, n, m)   WORD $(0x6e206400 | (m)<<16 | (n)<<5 | (d))
+#define UMAXP_16B(d, n, m)  WORD $(0x6e20a400 | (m)<<16 | (n)<<5 | (d))
+#define UDOT_4S(d, n, m)    WORD $(0x6e809400 | (m)<<16 | (n)<<5 | (d))
+
 // Floats, four to a register. Products and sums are apart: there is no FMLA here, on purpose.
 #define FADD_4S(d, n, m)    WORD $(0x4e20d400 | (m)<<16 | (n)<<5 | (d))
 #define FSUB_4S(d, n, m)    WORD $(0x4ea0d400 | (m)<<16 | (n)<<5 | (d))

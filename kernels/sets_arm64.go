@@ -11,6 +11,7 @@ var variants = []variant{
 		usable: func() bool { return true },
 		improve: func(s *Set) {
 			s.GemvS8, s.GemmS8 = gemvNEON, gemmNEON
+			s.L1S8, s.MaxS8, s.Survivors = l1NEON, maxNEON, survivorsVector
 			improveFloats(s)
 		},
 	},
@@ -19,6 +20,7 @@ var variants = []variant{
 		usable: func() bool { return cpuid.CPU.Supports(cpuid.ASIMDDP) },
 		improve: func(s *Set) {
 			s.GemvS8, s.GemmS8 = gemvDOT, gemmDOT
+			s.L1S8 = l1DOT
 		},
 	},
 	{

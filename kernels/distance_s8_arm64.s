@@ -1,0 +1,213 @@
+#include "textflag.h"
+#include "neon_arm64.h"
+#include "quads_arm64.h"
+
+// The operations of nearest neighbours: differences of one row of x to all weight rows, in N16K4 (each 64 bytes, four
+// registers, are sixteen rows by four k), and which rows may be near enough.
+
+// STEP16 goes through sixteen k of a block: x broadcast in V8-V11, op(a, w, x) for the four registers w, a of four k each.
+#define STEP4(op, o, x) \
+	FLDPQ o(R4), (F0, F1);     \
+	FLDPQ o+32(R4), (F2, F3);  \
+	op(16, 0, x);              \
+	op(17, 1, x);              \
+	op(18, 2, x);              \
+	op(19, 3, x)
+
+#define STEP16(op) \
+	VLD4R.P 16(R2), [V8.S4, V9.S4, V10.S4, V11.S4]; \
+	STEP4(op, 0, 8);    \
+	STEP4(op, 64, 9);   \
+	STEP4(op, 128, 10); \
+	STEP4(op, 192, 11); \
+	ADD $256, R4
+
+#define SUM(a, w, x) \
+	SABD_16B(w, w, x); \
+	UADALP_8H(a, w)
+
+#define SUMDOT(a, w, x) \
+	SABD_16B(w, w, x); \
+	UDOT_4S(a, w, 28)
+
+#define LARGEST(a, w, x) \
+	SABD_16B(w, w, x); \
+	UMAX_16B(a, a, w)
+
+#define ZERO4(a, b, c, d) \
+	VEOR a.B16, a.B16, a.B16; \
+	VEOR b.B16, b.B16, b.B16; \
+	VEOR c.B16, c.B16, c.B16; \
+	VEOR d.B16, d.B16, d.B16
+
+#define ROWARGS \
+	MOVD acc+0(FP), R0; \
+	MOVD x+8(FP), R1;   \
+	MOVD w+16(FP), R4;  \
+	MOVD n+24(FP), R6;  \
+	MOVD k+32(FP), R7
+
+// func l1RowNEON(acc *int32, x *int8, w *int8, n int, k int)
+//
+// Sums of pairs in 16 bits, V16-V19: 128 of at most 508 fit; then into V20-V23, one weight row a lane.
+TEXT ·l1RowNEON(SB), NOSPLIT, $0-40
+	ROWARGS
+block:
+	MOVD R1, R2
+	MOVD R7, R5
+	ZERO4(V20, V21, V22, V23)
+piece: // up to 512 k
+	ZERO4(V16, V17, V18, V19)
+	MOVD $512, R8
+	CMP  R8, R5
+	CSEL LT, R5, R8, R8
+	SUB  R8, R5
+loop:
+	STEP16(SUM)
+	SUBS $16, R8
+	BGT  loop
+	UADALP_4S(20, 16)
+	UADALP_4S(21, 17)
+	UADALP_4S(22, 18)
+	UADALP_4S(23, 19)
+	CBNZ R5, piece
+	VST1.P [V20.S4, V21.S4, V22.S4, V23.S4], 64(R0)
+	SUBS $16, R6
+	BGT  block
+	RET
+
+// func l1RowDOT(acc *int32, x *int8, w *int8, n int, k int)
+//
+// A dot product with ones sums the four differences of a weight row.
+TEXT ·l1RowDOT(SB), NOSPLIT, $0-40
+	ROWARGS
+	VMOVI $1, V28.B16
+block:
+	MOVD R1, R2
+	MOVD R7, R5
+	ZERO4(V16, V17, V18, V19)
+loop:
+	STEP16(SUMDOT)
+	SUBS $16, R5
+	BGT  loop
+	VST1.P [V16.S4, V17.S4, V18.S4, V19.S4], 64(R0)
+	SUBS $16, R6
+	BGT  block
+	RET
+
+// func maxRowNEON(acc *int32, x *int8, w *int8, n int, k int)
+TEXT ·maxRowNEON(SB), NOSPLIT, $0-40
+	ROWARGS
+block:
+	MOVD R1, R2
+	MOVD R7, R5
+	ZERO4(V16, V17, V18, V19)
+loop:
+	STEP16(LARGEST)
+	SUBS $16, R5
+	BGT  loop
+	UMAXP_16B(16, 16, 17) // of two, then of four k: a byte a weight row
+	UMAXP_16B(18, 18, 19)
+	UMAXP_16B(16, 16, 18)
+	VUXTL  V16.B8, V0.H8
+	VUXTL2 V16.B16, V2.H8
+	VUXTL2 V0.H8, V1.S4
+	VUXTL  V0.H4, V0.S4
+	VUXTL2 V2.H8, V3.S4
+	VUXTL  V2.H4, V2.S4
+	VST1.P [V0.S4, V1.S4, V2.S4, V3.S4], 64(R0)
+	SUBS $16, R6
+	BGT  block
+	RET
+
+#define LOAD(p, a, b, c, d) \
+	FLDPQ (p), (a, b);   \
+	FLDPQ 32(p), (c, d); \
+	ADD   $64, p
+
+#define SPLAT(o, f, v) \
+	FMOVS o(R9), f;      \
+	VDUP  v.S[0], v.S4
+
+// PARABOLA adds r * (c + r*c2) to V0-V3 for the r at p.
+#define PARABOLA(p, c, c2) \
+	LOAD(p, F4, F5, F6, F7); \
+	FMUL4C(8, 4, c2);        \
+	FADD4C(8, 8, c);         \
+	FMUL4(8, 8, 4);          \
+	FADD4(0, 0, 8)
+
+// KEEP stores the row number R10 at R0, and leaves it there unless lane i of v is set.
+#define KEEP(v, i) \
+	VMOV v.S[i], R11; \
+	MOVW R10, (R0);   \
+	AND  $4, R11;     \
+	ADD  $4, R0;      \
+	SUB  R11, R0;     \
+	ADD  $1, R10
+
+// func survivorsNEON(idx, acc *int32, scale, residual, norm, length *float32, n int, b *Bound) int
+TEXT ·survivorsNEON(SB), NOSPLIT, $0-72
+	MOVD idx+0(FP), R0
+	MOVD acc+8(FP), R1
+	MOVD scale+16(FP), R2
+	MOVD residual+24(FP), R3
+	MOVD norm+32(FP), R4
+	MOVD length+40(FP), R5
+	MOVD n+48(FP), R6
+	MOVD b+56(FP), R9
+	MOVD R0, R8
+	MOVD ZR, R10
+	SPLAT(0, F16, V16)  // Acc
+	SPLAT(4, F17, V17)  // Res
+	SPLAT(8, F18, V18)  // Res2
+	SPLAT(12, F19, V19) // Norm
+	SPLAT(16, F20, V20) // Norm2
+	SPLAT(20, F21, V21) // Len
+	SPLAT(24, F22, V22) // Min
+loop:
+	LOAD(R1, F0, F1, F2, F3)
+	LOAD(R2, F4, F5, F6, F7)
+	SCVTF4(0, 0)
+	FMUL4C(4, 4, 16)
+	FMUL4(0, 4, 0)
+	PARABOLA(R3, 17, 18)
+	PARABOLA(R4, 19, 20)
+	LOAD(R5, F4, F5, F6, F7)
+	FMUL4C(4, 4, 21)
+	FADD4(0, 0, 4)
+	CFCMGT4(8, 22, 0) // Min > value: not a survivor
+	AND_16B(12, 8, 9)
+	AND_16B(13, 10, 11)
+	AND_16B(12, 12, 13)
+	VMOV V12.D[0], R11
+	VMOV V12.D[1], R12
+	AND  R12, R11
+	CMN  $1, R11
+	BEQ  none
+	KEEP(V8, 0)
+	KEEP(V8, 1)
+	KEEP(V8, 2)
+	KEEP(V8, 3)
+	KEEP(V9, 0)
+	KEEP(V9, 1)
+	KEEP(V9, 2)
+	KEEP(V9, 3)
+	KEEP(V10, 0)
+	KEEP(V10, 1)
+	KEEP(V10, 2)
+	KEEP(V10, 3)
+	KEEP(V11, 0)
+	KEEP(V11, 1)
+	KEEP(V11, 2)
+	KEEP(V11, 3)
+	B    next
+none:
+	ADD  $16, R10
+next:
+	SUBS $16, R6
+	BGT  loop
+	SUB  R8, R0
+	LSR  $2, R0
+	MOVD R0, ret+64(FP)
+	RET
