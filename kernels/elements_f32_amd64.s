@@ -48,6 +48,100 @@ noResidual:
 	VZEROUPPER
 	RET
 
+// func tileEpilogueAVX512(dst *float32, ld int, acc *int32, xScale, wScale, bias, residual *float32, m, n int, relu int)
+//
+// m rows of n columns at once: dst = relu(acc*(xScale[i]*wScale) + bias) + residual; bias and residual may be nil.
+// Columns go by in fours of sixteen, then one by one.
+#define SCALED(off, z, t) \
+	VCVTDQ2PS off(SI)(BX*1), z;      \
+	VMULPS    off(DX)(BX*1), Z31, t; \
+	VMULPS    t, z, z
+
+#define PLUS4(p) \
+	VADDPS (p)(BX*1), Z0, Z0;    \
+	VADDPS 64(p)(BX*1), Z1, Z1;  \
+	VADDPS 128(p)(BX*1), Z2, Z2; \
+	VADDPS 192(p)(BX*1), Z3, Z3
+
+TEXT ·tileEpilogueAVX512(SB), NOSPLIT, $0-80
+	MOVQ   dst+0(FP), DI
+	MOVQ   ld+8(FP), R11
+	SHLQ   $2, R11
+	MOVQ   acc+16(FP), SI
+	MOVQ   xScale+24(FP), R12
+	MOVQ   wScale+32(FP), DX
+	MOVQ   bias+40(FP), R8
+	MOVQ   residual+48(FP), R9
+	MOVQ   m+56(FP), R13
+	MOVQ   relu+72(FP), R10
+	VPXORD Z30, Z30, Z30
+row:
+	VBROADCASTSS (R12), Z31
+	MOVQ         n+64(FP), CX
+	XORQ         BX, BX
+	SUBQ         $64, CX
+	JLT          few
+four:
+	SCALED(0, Z0, Z4)
+	SCALED(64, Z1, Z5)
+	SCALED(128, Z2, Z6)
+	SCALED(192, Z3, Z7)
+	TESTQ R8, R8
+	JEQ   noBias
+	PLUS4(R8)
+noBias:
+	TESTQ  R10, R10
+	JEQ    noReLU
+	VMAXPS Z0, Z30, Z0 // 0 > x ? 0 : x
+	VMAXPS Z1, Z30, Z1
+	VMAXPS Z2, Z30, Z2
+	VMAXPS Z3, Z30, Z3
+noReLU:
+	TESTQ R9, R9
+	JEQ   noResidual
+	PLUS4(R9)
+noResidual:
+	VMOVUPS Z0, (DI)(BX*1)
+	VMOVUPS Z1, 64(DI)(BX*1)
+	VMOVUPS Z2, 128(DI)(BX*1)
+	VMOVUPS Z3, 192(DI)(BX*1)
+	ADDQ    $256, BX
+	SUBQ    $64, CX
+	JGE     four
+few:
+	ADDQ $64, CX
+	JEQ  next
+one:
+	SCALED(0, Z0, Z4)
+	TESTQ  R8, R8
+	JEQ    noBias1
+	VADDPS (R8)(BX*1), Z0, Z0
+noBias1:
+	TESTQ  R10, R10
+	JEQ    noReLU1
+	VMAXPS Z0, Z30, Z0
+noReLU1:
+	TESTQ  R9, R9
+	JEQ    noResidual1
+	VADDPS (R9)(BX*1), Z0, Z0
+noResidual1:
+	VMOVUPS Z0, (DI)(BX*1)
+	ADDQ    $64, BX
+	SUBQ    $16, CX
+	JGT     one
+next:
+	ADDQ BX, SI // the rows of acc lie one after another
+	ADDQ $4, R12
+	ADDQ R11, DI
+	TESTQ R9, R9
+	JEQ  counted
+	ADDQ R11, R9
+counted:
+	DECQ R13
+	JGT  row
+	VZEROUPPER
+	RET
+
 // func vecReLU(x *float32, n int)
 TEXT ·vecReLU(SB), NOSPLIT, $0-16
 	MOVQ   x+0(FP), SI

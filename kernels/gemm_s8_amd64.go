@@ -10,10 +10,11 @@ func tileS8AVX2(acc *int32, accStride int, x *int8, xStride int, w *int8, k int,
 //go:noescape
 func gemvS8AVX2(acc *int32, x *int8, w *int8, n int, k int)
 
-// tileS8VNNI is like tileS8AVX2 for up to four rows of x and four blocks, wStride bytes from block to block.
+// gemmS8VNNI computes acc[i][j] = Σ x[i][l] * w[j][l], with more = 1 added to what acc holds, for m rows of x, xStride bytes
+// from row to row, and n rows of w, wStride bytes from block to block, over k columns. m*k <= xPanel, groups = ceil(m/6).
 //
 //go:noescape
-func tileS8VNNI(acc *int32, accStride int, x *int8, xStride int, w *int8, wStride int, sums *int32, k int, rows int, blocks int)
+func gemmS8VNNI(acc *int32, x *int8, xStride int, w *int8, wStride int, sums *int32, k int, m int, n int, groups int, more int)
 
 // gemvS8VNNI is like gemvS8AVX2; sums are those of the weight rows.
 //
@@ -59,9 +60,17 @@ func gemmVNNI(acc []int32, x []int8, w []int8, sums []int32, m, k int) {
 		clear(acc)
 		return
 	}
-	for b := 0; b < n; b += 64 {
-		for i := 0; i < m; i += 4 {
-			tileS8VNNI(&acc[i*n+b], n*4, &x[i*k], k, &w[b*k], 16*k, &sums[b], k, min(m-i, 4), min((n-b)/16, 4))
+	// At most as many rows, then as many columns, at a time as the panel holds.
+	rows := max(min(m, xPanel/min(k, 512)), 1)
+	cols := min(k, xPanel/rows&^15)
+	for i := 0; i < m; i += rows {
+		mt := min(rows, m-i)
+		for j := 0; j < k; j += cols {
+			more := min(j, 1)
+			gemmS8VNNI(&acc[i*n], &x[i*k+j], k, &w[j*16], 16*k, &sums[0], min(cols, k-j), mt, n, (mt+5)/6, more)
 		}
 	}
 }
+
+// xPanel is how many bytes of x gemmS8VNNI keeps in its frame.
+const xPanel = 16 << 10

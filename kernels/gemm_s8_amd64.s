@@ -6,6 +6,22 @@
 // A tile at the edge repeats its last row or block: the same sums are computed and stored twice, and one body serves
 // all sizes.
 
+// What gemmS8VNNI keeps in its frame, above the panel and what aligns it.
+#define BLOCKS 16448(SP) // blocks from here on
+#define OFF1 16456(SP)   // where block 1 lies in a row of acc, in bytes; that of the last block if there are fewer
+#define OFF2 16464(SP)
+#define OFF3 16472(SP)
+#define ROWSLEFT 16480(SP)
+#define GROUPSLEFT 16488(SP)
+#define GROUPROWS 16496(SP)
+#define PANEL 16504(SP)
+#define FETCHAT 16512(SP)
+#define ACCROW 16520(SP)
+#define SUMSAT 16528(SP)
+#define WAT 16536(SP)
+#define ACCAT 16544(SP)
+#define XAT 16552(SP)
+
 // ---- AVX2: bytes widened to int16, VPMADDWD adds pairs of products in int32.
 
 // func tileS8AVX2(acc *int32, accStride int, x *int8, xStride int, w *int8, k int, rows int)
@@ -162,148 +178,283 @@ end:
 DATA signs<>+0(SB)/4, $0x80808080
 GLOBL signs<>(SB), RODATA|NOPTR, $4
 
-// func tileS8VNNI(acc *int32, accStride int, x *int8, xStride int, w *int8, wStride int, sums *int32, k int, rows int, blocks int)
+// func gemmS8VNNI(acc *int32, x *int8, xStride int, w *int8, wStride int, sums *int32, k int, m int, n int, groups int, more int)
 //
-// Four rows of x by four blocks: Z0-Z15, row by row. Z16-Z19 hold the blocks of these four k, Z20-Z23 the x.
-#define STEP4(off) \
-	VMOVDQU32   (off*64)(DI), Z16;               \
-	VMOVDQU32   (off*64)(R10), Z17;              \
-	VMOVDQU32   (off*64)(R11), Z18;              \
-	VMOVDQU32   (off*64)(R12), Z19;              \
-	VPXORD.BCST (off*4)(SI), Z31, Z20;           \
-	VPXORD.BCST (off*4)(R8), Z31, Z21;           \
-	VPXORD.BCST (off*4)(R9), Z31, Z22;           \
-	VPXORD.BCST (off*4)(AX), Z31, Z23;           \
-	VPDPBUSD    Z16, Z20, Z0;                    \
-	VPDPBUSD    Z17, Z20, Z1;                    \
-	VPDPBUSD    Z18, Z20, Z2;                    \
-	VPDPBUSD    Z19, Z20, Z3;                    \
-	VPDPBUSD    Z16, Z21, Z4;                    \
-	VPDPBUSD    Z17, Z21, Z5;                    \
-	VPDPBUSD    Z18, Z21, Z6;                    \
-	VPDPBUSD    Z19, Z21, Z7;                    \
-	VPDPBUSD    Z16, Z22, Z8;                    \
-	VPDPBUSD    Z17, Z22, Z9;                    \
-	VPDPBUSD    Z18, Z22, Z10;                   \
-	VPDPBUSD    Z19, Z22, Z11;                   \
-	VPDPBUSD    Z16, Z23, Z12;                   \
-	VPDPBUSD    Z17, Z23, Z13;                   \
-	VPDPBUSD    Z18, Z23, Z14;                   \
-	VPDPBUSD    Z19, Z23, Z15
+// A tile is up to six rows of x by four blocks: Z0-Z23, row by row. Z24-Z27 hold the blocks of these four k, Z28 the x.
+// The two ports that multiply also do exclusive ors, so x ^ 0x80 is made once for all columns, into the frame, from where loads broadcast
+// it: m*k is at most XPANEL. The m rows are split into groups that differ by one row at most, and each row count has its own
+// loop: no product is wasted. While a group passes by four blocks of weights, it brings a quarter of the next four into the second
+// level, and the groups after it what follows. more is 0 to start from -128 * sums, 1 to add to acc.
+#define XPANEL 16384
 
-// START sets the four rows of one block to -128 * sums, sums at (p).
-#define START(p, a, b, c, d) \
-	VMOVDQU32 (p), Z16;      \
-	VPSLLD    $7, Z16, Z16;  \
-	VPSUBD    Z16, Z30, a;   \
-	VMOVDQA32 a, b;          \
-	VMOVDQA32 a, c;          \
-	VMOVDQA32 a, d
+#define WEIGHTS(off) \
+	VMOVDQU32 (off*64)(DI)(R9*1), Z24;  \
+	VMOVDQU32 (off*64)(R10)(R9*1), Z25; \
+	VMOVDQU32 (off*64)(R11)(R9*1), Z26; \
+	VMOVDQU32 (off*64)(R12)(R9*1), Z27
 
-// STORE4 stores one row's four blocks at p, p+BX, p+CX, p+DX.
-#define STORE4(p, a, b, c, d) \
-	VMOVDQU32 a, (p);         \
-	VMOVDQU32 b, (p)(BX*1);   \
-	VMOVDQU32 c, (p)(CX*1);   \
-	VMOVDQU32 d, (p)(DX*1)
+#define MULTIPLY(a, b, c, d) \
+	VPDPBUSD Z24, Z28, a;    \
+	VPDPBUSD Z25, Z28, b;    \
+	VPDPBUSD Z26, Z28, c;    \
+	VPDPBUSD Z27, Z28, d
 
-TEXT ·tileS8VNNI(SB), NOSPLIT, $0-80
-	MOVQ x+16(FP), SI
-	MOVQ xStride+24(FP), R13
-	MOVQ w+32(FP), DI
-	MOVQ wStride+40(FP), CX
-	MOVQ blocks+72(FP), DX
+#define ROWS1(off) WEIGHTS(off); VPBROADCASTD (off*4)(AX), Z28; MULTIPLY(Z0, Z1, Z2, Z3)
+#define ROWS2(off) ROWS1(off); VPBROADCASTD (off*4)(AX)(BX*1), Z28; MULTIPLY(Z4, Z5, Z6, Z7)
+#define ROWS3(off) ROWS2(off); VPBROADCASTD (off*4)(AX)(BX*2), Z28; MULTIPLY(Z8, Z9, Z10, Z11)
+#define ROWS4(off) ROWS3(off); VPBROADCASTD (off*4)(AX)(R8*1), Z28; MULTIPLY(Z12, Z13, Z14, Z15)
+#define ROWS5(off) ROWS4(off); VPBROADCASTD (off*4)(AX)(BX*4), Z28; MULTIPLY(Z16, Z17, Z18, Z19)
+#define ROWS6(off) ROWS5(off); VPBROADCASTD (off*4)(AX)(R14*1), Z28; MULTIPLY(Z20, Z21, Z22, Z23)
 
-	MOVQ DI, R10 // block 1, or the last there is
-	CMPQ DX, $2
-	JLT  blocks2
-	ADDQ CX, R10
-blocks2:
-	MOVQ R10, R11
-	CMPQ DX, $3
-	JLT  blocks3
-	ADDQ CX, R11
-blocks3:
-	MOVQ R11, R12
-	CMPQ DX, $4
-	JLT  rows1
-	ADDQ CX, R12
-rows1:
-	MOVQ rows+64(FP), BX
-	MOVQ SI, R8 // row 1, or the last there is
-	CMPQ BX, $2
-	JLT  rows2
-	ADDQ R13, R8
-rows2:
-	MOVQ R8, R9
-	CMPQ BX, $3
-	JLT  rows3
-	ADDQ R13, R9
-rows3:
-	MOVQ R9, AX
-	CMPQ BX, $4
-	JLT  offsets
-	ADDQ R13, AX
-offsets:
-	// BX, CX, DX: where blocks 1 to 3 lie in a row of sums, min(i, blocks-1)*64.
-	DECQ    DX
-	SHLQ    $6, DX
-	MOVQ    $64, BX
-	CMPQ    DX, BX
-	CMOVQLT DX, BX
-	MOVQ    $128, CX
-	CMPQ    DX, CX
-	CMOVQLT DX, CX
-	MOVQ    sums+48(FP), R13
+#define FETCH(off) PREFETCHT1 (off*64)(R13)(R9*1)
 
+// SIXTEEN is one loop over all columns, sixteen at a time: R9 goes up to 0.
+#define SIXTEEN(rows, loop) \
+	PCALIGN $64;   \
+loop:              \
+	rows(0);       \
+	FETCH(0);      \
+	rows(1);       \
+	FETCH(1);      \
+	rows(2);       \
+	FETCH(2);      \
+	rows(3);       \
+	FETCH(3);      \
+	ADDQ $16, AX;  \
+	ADDQ $256, R9; \
+	JLT  loop
+
+// START sets the sums of one block, all rows, to -128 * sums, sums at (p).
+#define START(p, a, b, c, d, e, f) \
+	VMOVDQU32 (p), Z24;            \
+	VPSLLD    $7, Z24, Z24;        \
+	VPSUBD    Z24, Z30, a;         \
+	VMOVDQA32 a, b;                \
+	VMOVDQA32 a, c;                \
+	VMOVDQA32 a, d;                \
+	VMOVDQA32 a, e;                \
+	VMOVDQA32 a, f
+
+// FROM loads one row's four sums from R15, with its blocks at R15 + SI, + R14, + CX, and goes on to the next row while there is one.
+#define FROM(a, b, c, d) \
+	VMOVDQU32 (R15), a;       \
+	VMOVDQU32 (R15)(SI*1), b; \
+	VMOVDQU32 (R15)(R14*1), c; \
+	VMOVDQU32 (R15)(CX*1), d; \
+	ADDQ      AX, R15;        \
+	DECQ      R8;             \
+	JEQ       multiply
+
+// TO is like FROM and stores.
+#define TO(a, b, c, d) \
+	VMOVDQU32 a, (R15);       \
+	VMOVDQU32 b, (R15)(SI*1); \
+	VMOVDQU32 c, (R15)(R14*1); \
+	VMOVDQU32 d, (R15)(CX*1); \
+	ADDQ      AX, R15;        \
+	DECQ      R8;             \
+	JEQ       stored
+
+// PLACES: R15, SI, R14, CX: the group's four blocks of sums, AX from row to row, R8 rows.
+#define PLACES \
+	MOVQ ACCROW, R15;    \
+	MOVQ OFF1, SI;       \
+	MOVQ OFF2, R14;      \
+	MOVQ OFF3, CX;       \
+	MOVQ n+64(FP), AX;   \
+	SHLQ $2, AX;         \
+	MOVQ GROUPROWS, R8
+
+TEXT ·gemmS8VNNI(SB), 0, $16560-88
 	VPBROADCASTD signs<>(SB), Z31
 	VPXORD       Z30, Z30, Z30
-	START(R13, Z0, Z4, Z8, Z12)
-	ADDQ         BX, R13
-	START(R13, Z1, Z5, Z9, Z13)
-	SUBQ         BX, R13
-	ADDQ         CX, R13
-	START(R13, Z2, Z6, Z10, Z14)
-	SUBQ         CX, R13
-	ADDQ         DX, R13
-	START(R13, Z3, Z7, Z11, Z15)
 
-	MOVQ k+56(FP), R13
-	SUBQ $16, R13
-	JLT  store
-loop: // sixteen k
-	STEP4(0)
-	STEP4(1)
-	STEP4(2)
-	STEP4(3)
-	ADDQ $16, SI
-	ADDQ $16, R8
-	ADDQ $16, R9
-	ADDQ $16, AX
-	ADDQ $256, DI
-	ADDQ $256, R10
-	ADDQ $256, R11
-	ADDQ $256, R12
-	SUBQ $16, R13
-	JGE  loop
+	// The panel: rows of k bytes one after another, at a multiple of 64.
+	MOVQ x+8(FP), SI
+	MOVQ xStride+16(FP), R13
+	MOVQ k+48(FP), BX
+	MOVQ m+56(FP), R15
+	LEAQ 63(SP), AX
+	ANDQ $~63, AX
+	MOVQ AX, PANEL
+	CMPQ R13, BX
+	JNE  row
+	IMULQ R15, BX // rows without gaps are one long row
+	MOVQ $1, R15
+row:
+	MOVQ SI, R14
+	MOVQ BX, CX
+	SUBQ $256, CX
+	JLT  sixtyfours
+bytes256:
+	VPXORD    (R14), Z31, Z24
+	VPXORD    64(R14), Z31, Z25
+	VPXORD    128(R14), Z31, Z26
+	VPXORD    192(R14), Z31, Z27
+	VMOVDQU32 Z24, (AX)
+	VMOVDQU32 Z25, 64(AX)
+	VMOVDQU32 Z26, 128(AX)
+	VMOVDQU32 Z27, 192(AX)
+	ADDQ      $256, R14
+	ADDQ      $256, AX
+	SUBQ      $256, CX
+	JGE       bytes256
+sixtyfours:
+	ADDQ $256, CX
+	JEQ  rowDone
+bytes16:
+	VPXORD    (R14), X31, X24
+	VMOVDQU32 X24, (AX)
+	ADDQ      $16, R14
+	ADDQ      $16, AX
+	SUBQ      $16, CX
+	JGT       bytes16
+rowDone:
+	ADDQ R13, SI
+	DECQ R15
+	JGT  row
+
+	MOVQ n+64(FP), AX
+	SHRQ $4, AX
+	MOVQ AX, BLOCKS
+	MOVQ sums+40(FP), AX
+	MOVQ AX, SUMSAT
+	MOVQ w+24(FP), AX
+	MOVQ AX, WAT
+	MOVQ acc+0(FP), AX
+	MOVQ AX, ACCAT
+
+blocks4:
+	// DI, R10, R11, R12: four blocks of weights, or the last there is.
+	MOVQ    BLOCKS, DX
+	MOVQ    wStride+32(FP), CX
+	MOVQ    WAT, DI
+	MOVQ    k+48(FP), AX
+	SHLQ    $4, AX
+	ADDQ    AX, DI // its end
+	MOVQ    DI, R10
+	XORQ    AX, AX
+	CMPQ    DX, $2
+	JLT     two
+	ADDQ    CX, R10
+	ADDQ    $64, AX
+two:
+	MOVQ    AX, OFF1
+	MOVQ    R10, R11
+	CMPQ    DX, $3
+	JLT     three
+	ADDQ    CX, R11
+	ADDQ    $64, AX
+three:
+	MOVQ    AX, OFF2
+	MOVQ    R11, R12
+	CMPQ    DX, $4
+	JLT     four
+	ADDQ    CX, R12
+	ADDQ    $64, AX
+four:
+	MOVQ    AX, OFF3
+	MOVQ    R12, FETCHAT // what lies behind the four
+	MOVQ    PANEL, AX
+	MOVQ    AX, XAT
+	MOVQ    ACCAT, AX
+	MOVQ    AX, ACCROW
+	MOVQ    m+56(FP), AX
+	MOVQ    AX, ROWSLEFT
+	MOVQ    groups+72(FP), R15
+	MOVQ    R15, GROUPSLEFT
+
+group:
+	// As many rows as make the rest even: ROWSLEFT / GROUPSLEFT, rounded up, which is 1 to 6.
+	MOVQ ROWSLEFT, AX
+	MOVQ GROUPSLEFT, CX
+	XORQ DX, DX
+rows:
+	INCQ DX
+	SUBQ CX, AX
+	JGT  rows
+	MOVQ DX, GROUPROWS
+	SUBQ DX, ROWSLEFT
+	DECQ GROUPSLEFT
+
+	CMPQ more+80(FP), $0
+	JNE  continue
+	MOVQ SUMSAT, R15
+	START(R15, Z0, Z4, Z8, Z12, Z16, Z20)
+	MOVQ OFF1, AX
+	ADDQ R15, AX
+	START(AX, Z1, Z5, Z9, Z13, Z17, Z21)
+	MOVQ OFF2, AX
+	ADDQ R15, AX
+	START(AX, Z2, Z6, Z10, Z14, Z18, Z22)
+	MOVQ OFF3, AX
+	ADDQ R15, AX
+	START(AX, Z3, Z7, Z11, Z15, Z19, Z23)
+	JMP  multiply
+continue:
+	PLACES
+	FROM(Z0, Z1, Z2, Z3)
+	FROM(Z4, Z5, Z6, Z7)
+	FROM(Z8, Z9, Z10, Z11)
+	FROM(Z12, Z13, Z14, Z15)
+	FROM(Z16, Z17, Z18, Z19)
+	FROM(Z20, Z21, Z22, Z23)
+multiply:
+	MOVQ XAT, AX
+	MOVQ k+48(FP), BX
+	LEAQ (BX)(BX*2), R8  // three rows of the panel
+	LEAQ (BX)(BX*4), R14 // five
+	MOVQ BX, R9
+	SHLQ $4, R9          // from the end of the blocks, up to 0
+	MOVQ FETCHAT, R13
+	ADDQ R9, R13
+	MOVQ R13, FETCHAT
+	NEGQ R9
+	MOVQ GROUPROWS, R15
+	CMPQ R15, $6
+	JEQ  loop6
+	CMPQ R15, $5
+	JEQ  loop5
+	CMPQ R15, $4
+	JEQ  loop4
+	CMPQ R15, $3
+	JEQ  loop3
+	CMPQ R15, $2
+	JEQ  loop2
+	SIXTEEN(ROWS1, loop1)
+	JMP  store
+	SIXTEEN(ROWS2, loop2)
+	JMP  store
+	SIXTEEN(ROWS3, loop3)
+	JMP  store
+	SIXTEEN(ROWS4, loop4)
+	JMP  store
+	SIXTEEN(ROWS5, loop5)
+	JMP  store
+	SIXTEEN(ROWS6, loop6)
 store:
-	MOVQ acc+0(FP), DI
-	MOVQ accStride+8(FP), R13
-	MOVQ rows+64(FP), SI
-	STORE4(DI, Z0, Z1, Z2, Z3)
-	CMPQ SI, $2
-	JLT  done
-	ADDQ R13, DI
-	STORE4(DI, Z4, Z5, Z6, Z7)
-	CMPQ SI, $3
-	JLT  done
-	ADDQ R13, DI
-	STORE4(DI, Z8, Z9, Z10, Z11)
-	CMPQ SI, $4
-	JLT  done
-	ADDQ R13, DI
-	STORE4(DI, Z12, Z13, Z14, Z15)
-done:
+	PLACES
+	TO(Z0, Z1, Z2, Z3)
+	TO(Z4, Z5, Z6, Z7)
+	TO(Z8, Z9, Z10, Z11)
+	TO(Z12, Z13, Z14, Z15)
+	TO(Z16, Z17, Z18, Z19)
+	TO(Z20, Z21, Z22, Z23)
+stored:
+	MOVQ  R15, ACCROW
+	MOVQ  GROUPROWS, AX
+	IMULQ k+48(FP), AX
+	ADDQ  AX, XAT
+	CMPQ  GROUPSLEFT, $0
+	JGT   group
+
+	MOVQ wStride+32(FP), AX
+	SHLQ $2, AX
+	ADDQ AX, WAT
+	ADDQ $256, SUMSAT
+	ADDQ $256, ACCAT
+	SUBQ $4, BLOCKS
+	JGT  blocks4
 	VZEROUPPER
 	RET
 

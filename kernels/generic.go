@@ -28,6 +28,7 @@ func generic() Set {
 		Survivors:   survivorsGeneric,
 		ArgMax:      argMaxGeneric,
 		TopK:        topKGeneric,
+		Limits:      Limits{Read: readGeneric},
 	}
 }
 

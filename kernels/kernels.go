@@ -113,6 +113,11 @@ type Set struct {
 	// TopK puts the len(idx) largest elements into idx and val, largest first, equal ones by index, NaN left out,
 	// and returns how many there were. len(val) >= len(idx).
 	TopK func(idx []int32, val []float32, x []float32) int
+
+	// Limits are no operations: what the core could do at most, for benchmarks.
+	Limits Limits
+
+	cols int // weight rows that Linear takes to GemmS8 at a time; 0: tileCols
 }
 
 // Info says of one set that this build knows what it needs and whether this CPU has that.

@@ -17,8 +17,9 @@ const (
 	tileCols = 64 // weight rows in one call, four blocks
 	tileRows = 64 // most rows of x in one call
 
-	// LinearScratch is how many int32 Linear needs: a tile of 16 KB, which a first-level cache of 32 KB holds.
-	LinearScratch = tileCols * tileRows
+	// LinearScratch is how many int32 Linear needs: a tile of 16 KB, which a first-level cache of 32 KB holds, on sets with
+	// tiles of 64 columns; twice that on those with more.
+	LinearScratch = 2 * tileCols * tileRows
 
 	// tileX bounds the bytes of x in a tile, all of which pass by each block of weights: half of such a cache. One call into
 	// assembly is only a register tile of it, some µs on a Cortex-A53 (the garbage collector waits for a call).
@@ -43,12 +44,13 @@ func (s *Set) Linear(dst []float32, ld int, x []int8, xScale []float32, m int, w
 		return
 	}
 	x, xScale, scratch = cut(x, m*k), cut(xScale, m), cut(scratch, LinearScratch)
-	cols, rows := tileCols, 1
+	cols, rows := max(s.cols, tileCols), 1
 	if m == 1 {
 		// One row is bound by memory: as many columns as the time of a call and scratch allow.
 		cols = min(max(gemvWork/max(k, 1)&^15, 16), LinearScratch)
 	} else {
-		rows = min(max(tileX/max(k, 1)&^3, 4), tileRows)
+		rows = min(max(tileX/max(k, 1)&^3, 4), tileRows, m)
+		cols = min(cols, LinearScratch/rows&^15)
 	}
 	// Columns outside, rows inside: the weights, the larger side, pass through the cache once.
 	for n := n0; n < n1; n += cols {

@@ -113,3 +113,14 @@ func TestPageEdges(t *testing.T) {
 		})
 	}
 }
+
+// TestLimitsPageEdges: what only measures must not fault either.
+func TestLimitsPageEdges(t *testing.T) {
+	f := newFence(t, 4096)
+	for _, s := range Available() {
+		for _, n := range []int{64, 256, 320, 4096} {
+			s.Limits.Read(fenced(f, make([]int8, n), false))
+			s.Limits.Read(fenced(f, make([]int8, n), true))
+		}
+	}
+}

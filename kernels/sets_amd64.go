@@ -13,6 +13,7 @@ var variants = []variant{
 			s.GemvS8, s.GemmS8 = gemvAVX2, gemmAVX2
 			s.L1S8, s.MaxS8, s.Survivors = l1AVX2, maxAVX2, survivorsAVX2
 			improveFloats(s)
+			s.Limits = limitsAVX2
 		},
 	},
 	{
@@ -21,7 +22,9 @@ var variants = []variant{
 			return cpuid.CPU.Supports(cpuid.AVX2, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512DQ, cpuid.AVX512VL, cpuid.AVX512VNNI)
 		},
 		improve: func(s *Set) {
-			s.GemvS8, s.GemmS8 = gemvVNNI, gemmVNNI
+			s.GemvS8, s.GemmS8, s.cols = gemvVNNI, gemmVNNI, 256
+			improveFloatsAVX512(s)
+			s.Limits = limitsVNNI
 			s.L1S8, s.MaxS8, s.Survivors = l1VNNI, maxVNNI, survivorsAVX512
 		},
 	},
