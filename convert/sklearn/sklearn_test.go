@@ -21,6 +21,7 @@ import (
 type answers struct {
 	SKLearn string `json:"scikit-learn"`
 	Queries [][]float64
+	Rows    [][]float64 // where a file says nothing else
 	Files   map[string]struct {
 		Rows        [][]float64
 		Metric      string
@@ -60,6 +61,12 @@ func TestRealFiles(t *testing.T) {
 			}
 			if m.Version != a.SKLearn || len(m.Warnings) > 0 {
 				t.Errorf("%s: version %q, warnings %q", name, m.Version, m.Warnings)
+			}
+			if len(want.Rows) == 0 {
+				want.Rows = a.Rows
+			}
+			if len(want.Transformed) == 0 {
+				want.Transformed = a.Queries
 			}
 			weights := "uniform"
 			if want.Weights != nil {

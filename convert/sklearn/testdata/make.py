@@ -25,7 +25,7 @@ X, y = iris.data[::3], iris.target[::3]
 names = iris.target_names[y]
 Q = iris.data[1::31] + 0.01
 expected = {"scikit-learn": sklearn.__version__, "numpy": numpy.__version__, "joblib": joblib.__version__,
-            "python": sys.version.split()[0], "queries": Q.tolist(), "files": {}}
+            "python": sys.version.split()[0], "queries": Q.tolist(), "rows": X.tolist(), "files": {}}
 
 
 def describe(model):
@@ -35,9 +35,10 @@ def describe(model):
     for s in steps[:-1]:
         T = s.transform(T)
     d, i = knn.kneighbors(T)
-    e = {"rows": np.asarray(knn._fit_X, dtype=float).tolist(), "metric": knn.effective_metric_,
+    rows = np.asarray(knn._fit_X, dtype=float)
+    e = {"rows": [] if np.array_equal(rows, X) else rows.tolist(), "metric": knn.effective_metric_,
          "p": knn.effective_metric_params_.get("p", 0), "k": int(knn.n_neighbors),
-         "weights": getattr(knn, "weights", None), "transformed": T.tolist(), "distances": d.tolist(), "neighbors": i.tolist()}
+         "weights": getattr(knn, "weights", None), "transformed": [] if T is Q else T.tolist(), "distances": d.tolist(), "neighbors": i.tolist()}
     if hasattr(knn, "predict"):
         e["predict"] = model.predict(Q).tolist()
         e["y"] = np.asarray(knn._y).tolist()
