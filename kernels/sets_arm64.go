@@ -12,6 +12,7 @@ var variants = []variant{
 		improve: func(s *Set) {
 			s.GemvS8, s.GemmS8 = gemvNEON, gemmNEON
 			s.L1S8, s.MaxS8, s.Survivors = l1NEON, maxNEON, survivorsVector
+			s.Limits = limitsNEON
 			improveFloats(s)
 		},
 	},
@@ -21,6 +22,7 @@ var variants = []variant{
 		improve: func(s *Set) {
 			s.GemvS8, s.GemmS8 = gemvDOT, gemmDOT
 			s.L1S8 = l1DOT
+			s.Limits = limitsDOT
 		},
 	},
 	{
@@ -28,6 +30,7 @@ var variants = []variant{
 		usable: func() bool { return cpuid.CPU.Supports(cpuid.ASIMDDP, cpuid.I8MM) },
 		improve: func(s *Set) {
 			s.GemmS8 = gemmI8MM
+			s.Limits = limitsI8MM
 		},
 	},
 }
