@@ -123,6 +123,10 @@ func (p *pattern) votes(top *onnx.Node) error {
 	}
 	arg := p.count("ArgMax")
 	if arg == 0 {
+		mean := p.count("ReduceMean") == 1 || p.m.Weights == "distance" && p.count("Div") == 1
+		if !mean || p.count("Equal") > 0 || p.count("ZipMap") > 0 {
+			return errors.New("it neither votes nor averages as scikit-learn does")
+		}
 		return p.targets(y)
 	}
 	if arg != 1 || len(y.Shape) != 1 {
