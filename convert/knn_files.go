@@ -215,6 +215,9 @@ func numPy(f *npy.File, o KNNOptions) (*KNNSource, error) {
 			features = append(features, v.Text)
 		}
 	}
+	if column >= 0 && features != nil {
+		labelName, features = features[column], slices.Delete(features, column, column+1)
+	}
 	row := make([]float64, x.Cols())
 	read := readRow(f.Path, x)
 	return rowsWithLabels(format, f.Path, x.Rows(), x.Cols()-min(column+1, 1), rowType(x), func(dst []float64, i int) error {
