@@ -64,12 +64,14 @@ loop:
 
 // func readAVX2(p *int8, n int)
 //
-// Reads n bytes in order, a multiple of 256 above 0.
+// Reads n bytes in order, a multiple of 256 above 0. What lies far is asked for ahead: four lines of it at a time.
 TEXT ·readAVX2(SB), NOSPLIT, $0-16
 	MOVQ  p+0(FP), SI
 	MOVQ  n+8(FP), CX
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
+	CMPQ   CX, $(4<<20)
+	JGE    far
 loop:
 	VPADDD (SI), Y0, Y0
 	VPADDD 32(SI), Y1, Y1
@@ -84,10 +86,28 @@ loop:
 	JGT    loop
 	VZEROUPPER
 	RET
+far:
+	VPADDD (SI), Y0, Y0
+	VPADDD 32(SI), Y1, Y1
+	VPADDD 64(SI), Y0, Y0
+	VPADDD 96(SI), Y1, Y1
+	VPADDD 128(SI), Y0, Y0
+	VPADDD 160(SI), Y1, Y1
+	VPADDD 192(SI), Y0, Y0
+	VPADDD 224(SI), Y1, Y1
+	PREFETCHT0 2048(SI)
+	PREFETCHT0 2112(SI)
+	PREFETCHT0 2176(SI)
+	PREFETCHT0 2240(SI)
+	ADDQ   $256, SI
+	SUBQ   $256, CX
+	JGT    far
+	VZEROUPPER
+	RET
 
 // func readAVX512(p *int8, n int)
 //
-// Reads n bytes in order, a multiple of 256 above 0.
+// Reads n bytes in order, a multiple of 256 above 0. What lies far is asked for ahead: four lines of it at a time.
 TEXT ·readAVX512(SB), NOSPLIT, $0-16
 	MOVQ   p+0(FP), SI
 	MOVQ   n+8(FP), CX
@@ -95,6 +115,8 @@ TEXT ·readAVX512(SB), NOSPLIT, $0-16
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
+	CMPQ   CX, $(4<<20)
+	JGE    far
 loop:
 	VPADDD (SI), Z0, Z0
 	VPADDD 64(SI), Z1, Z1
@@ -103,5 +125,19 @@ loop:
 	ADDQ   $256, SI
 	SUBQ   $256, CX
 	JGT    loop
+	VZEROUPPER
+	RET
+far:
+	VPADDD (SI), Z0, Z0
+	VPADDD 64(SI), Z1, Z1
+	VPADDD 128(SI), Z2, Z2
+	VPADDD 192(SI), Z3, Z3
+	PREFETCHT0 2048(SI)
+	PREFETCHT0 2112(SI)
+	PREFETCHT0 2176(SI)
+	PREFETCHT0 2240(SI)
+	ADDQ   $256, SI
+	SUBQ   $256, CX
+	JGT    far
 	VZEROUPPER
 	RET

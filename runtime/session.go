@@ -107,7 +107,7 @@ type Session struct {
 
 	// Method values made once: making one allocates.
 	encoderAttention, decoderAttention, crossAttention, linearPart func(worker, part int)
-	step                                                           func() error
+	step, encodeAll                                                func() error
 	running                                                        int
 }
 
@@ -255,6 +255,15 @@ func (s *Session) SourceRoom() int {
 		n--
 	}
 	return n
+}
+
+// Encode runs the encoder over what was added since the last step, which Step does first if nobody did. Errors: those of Step.
+func (s *Session) Encode() error {
+	err := modelfile.Guard(s.path, s.encodeAll)
+	if err != nil {
+		s.Reset()
+	}
+	return err
 }
 
 // Step encodes what was added since the last one and decodes one token of every sentence. It returns how many sentences

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"encoding/xml"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// benchRows runs a bench command with -f json.
+func benchRows(t *testing.T, args ...string) []map[string]any {
+	t.Helper()
+	r := runProgram(t, "", append(append([]string{"bench"}, args...), "-f", "json")...)
+	r.expect(t, exitOK)
+	rows := []map[string]any{}
+	if err := json.Unmarshal([]byte(r.stdout), &rows); err != nil {
+		t.Fatalf("%v in\n%s", err, r.stdout)
+	}
+	return rows
+}
+
+func TestBenchKernels(t *testing.T) {
+	plot := filepath.Join(t.TempDir(), "roofline.svg")
+	rows := benchRows(t, "kernels", "--op", "quantize,gemm,gemv", "--shapes", "64,2x32x48,1x48x32", "--threads", "2", "--plot", plot)
+	found := map[string]bool{}
+	for _, r := range rows {
+		for _, key := range []string{"op", "shape", "set", "threads", "ns", "gmac_per_s", "gb_per_s", "times_generic", "percent_of_limit"} {
+			if _, ok := r[key]; !ok {
+				t.Fatalf("no %s in %v", key, r)
+			}
+		}
+		op := r["op"].(string)
+		found[op] = true
+		switch {
+		case op == "peak" && !(r["gmac_per_s"].(float64) > 0), op == "read" && !(r["gb_per_s"].(float64) > 0):
+			t.Errorf("a limit without a figure: %v", r)
+		case op == "peak", op == "read":
+		case !(r["ns"].(float64) > 0) || !(r["gb_per_s"].(float64) > 0) || !(r["times_generic"].(float64) > 0) || r["threads"].(float64) != 2:
+			t.Errorf("a figure is missing: %v", r)
+		case r["set"] == "generic" && r["times_generic"].(float64) != 1:
+			t.Errorf("generic is not once itself: %v", r)
+		case op != "quantize" && !(r["gmac_per_s"].(float64) > 0):
+			t.Errorf("a product without multiply-adds: %v", r)
+		}
+	}
+	for _, op := range []string{"read", "quantize", "gemm", "gemv"} {
+		if !found[op] {
+			t.Errorf("no row of %s", op)
+		}
+	}
+	drawing, err := os.Open(plot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer drawing.Close()
+	circles := 0
+	for d := xml.NewDecoder(drawing); ; {
+		token, err := d.Token()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if start, ok := token.(xml.StartElement); ok && start.Name.Local == "circle" {
+			circles++
+		}
+	}
+	products := 0
+	for _, r := range rows {
+		if r["op"] == "gemm" || r["op"] == "gemv" {
+			products++
+		}
+	}
+	if circles != products {
+		t.Errorf("%d circles for %d products", circles, products)
+	}
+}
+
+func TestBenchFormats(t *testing.T) {
+	for _, format := range []string{"table", "csv", "go"} {
+		r := runProgram(t, "", "bench", "kernels", "--op", "exp", "--set", "generic", "--shapes", "32", "-f", format)
+		r.expect(t, exitOK)
+		switch format {
+		case "table":
+			if !regexp.MustCompile(`(?m)^machine .*\n`).MatchString(r.stdout) || !regexp.MustCompile(`(?m)^exp +32 +generic +1 +[0-9.]+ +- `).MatchString(r.stdout) {
+				t.Errorf("table:\n%s", r.stdout)
+			}
+		case "csv":
+			records, err := csv.NewReader(strings.NewReader(r.stdout)).ReadAll()
+			if err != nil || records[0][0] != "op" || records[len(records)-1][0] != "exp" || len(records[0]) != 9 {
+				t.Errorf("%v in csv:\n%s", err, r.stdout)
+			}
+		case "go":
+			if !regexp.MustCompile(`(?m)^BenchmarkKernels/op=exp/shape=32/set=generic/threads=1\t1\t[0-9.]+ ns/op\t[0-9.]+ gb_per_s\t`).MatchString(r.stdout) ||
+				!strings.Contains(r.stdout, "goarch: ") {
+				t.Errorf("go:\n%s", r.stdout)
+			}
+		}
+	}
+}
+
+func TestBenchModel(t *testing.T) {
+	model := testModel(t)
+	rows := benchRows(t, "model", "-m", model, "--source", "5", "--target", "7", "--batch", "3", "--threads", "2", "-r", "2")
+	if len(rows) != 1 {
+		t.Fatalf("%d rows", len(rows))
+	}
+	r := rows[0]
+	for _, key := range []string{"ns", "tok_per_s", "ms_first_token", "encode_tok_per_s"} {
+		if v, _ := r[key].(float64); !(v > 0) {
+			t.Errorf("%s is %v", key, r[key])
+		}
+	}
+	if r["model"] != "aren.ei8" || r["batch"].(float64) != 3 || r["target"].(float64) != 7 {
+		t.Errorf("%v", r)
+	}
+	// Three sentences of exactly seven tokens: the rate follows from the time.
+	if rate, want := r["tok_per_s"].(float64), 3*7/(r["ns"].(float64)/1e9); rate < want*0.99 || rate > want*1.01 {
+		t.Errorf("%g tokens a second, want %g", rate, want)
+	}
+	if rss, ok := r["peak_rss_bytes"].(float64); ok && rss < 1<<20 {
+		t.Errorf("peak of %g bytes", rss)
+	}
+
+	text := runProgram(t, "", "bench", "model", "-m", model, "--source", "2", "--target", "2", "-r", "3", "-f", "go")
+	text.expect(t, exitOK)
+	if n := strings.Count(text.stdout, "BenchmarkModel/model=aren.ei8/set="); n != 3 {
+		t.Errorf("%d runs of 3:\n%s", n, text.stdout)
+	}
+}
+
+func TestBenchErrors(t *testing.T) {
+	for _, c := range []struct {
+		code int
+		args []string
+		want string
+	}{
+		{exitUse, []string{"kernels", "-f", "xml"}, `"xml"`},
+		{exitUse, []string{"kernels", "--set", "quantum"}, "generic"},
+		{exitUse, []string{"kernels", "--op", "fly"}, "softmax"},
+		{exitUse, []string{"kernels", "--shapes", "3by4"}, "8x2048x512"},
+		{exitUse, []string{"kernels", "--shapes", "1x2x3x4"}, "no operation"},
+		{exitUse, []string{"kernels", "--shapes", "8x2048x511"}, "multiples of 16"},
+		{exitUse, []string{"kernels", "--shapes", "99999999999"}, "2^28"},
+		{exitUse, []string{"kernels", "--threads", "0"}, "--threads"},
+		{exitUse, []string{"kernels", "now"}, "no argument"},
+		{exitUse, []string{"model", "--batch", "0"}, "--batch"},
+		{exitUse, []string{"model", "-f", "xml"}, `"xml"`},
+		{exitUse, []string{"model", "-m", testModel(t), "--target", "100000"}, "100000"},
+		{exitModel, []string{"model", "-m", "nosuch.ei8"}, "nosuch.ei8"},
+		{exitIO, []string{"kernels", "--op", "add", "--plot", filepath.Join("nosuch", "x.svg")}, "x.svg"},
+	} {
+		r := runProgram(t, "", append([]string{"bench"}, c.args...)...)
+		r.expect(t, c.code, c.want)
+		if r.stdout != "" {
+			t.Errorf("%v printed:\n%s", c.args, r.stdout)
+		}
+	}
+	runProgram(t, "", "bench").expect(t, exitOK)
+}
+
+func TestClockFacts(t *testing.T) {
+	root := t.TempDir() + "/"
+	if facts := clockFacts(root); facts != "" {
+		t.Errorf("%q of nothing", facts)
+	}
+	for path, text := range map[string]string{
+		"sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq":     "600000\n",
+		"sys/devices/system/cpu/cpu0/cpufreq/scaling_governor":     "ondemand\n",
+		"sys/devices/platform/soc/soc:firmware/get_throttled":      "50005\n",
+		"sys/devices/system/cpu/cpu0/cache/index0/type":            "Data\n",
+		"sys/devices/system/cpu/cpu0/cache/index0/level":           "1\n",
+		"sys/devices/system/cpu/cpu0/cache/index0/size":            "64K\n",
+		"sys/devices/system/cpu/cpu0/cache/index1/type":            "Instruction\n",
+		"sys/devices/system/cpu/cpu0/cache/index1/level":           "1\n",
+		"sys/devices/system/cpu/cpu0/cache/index1/size":            "16K\n",
+		"sys/devices/system/cpu/cpu0/cache/index2/type":            "Unified\n",
+		"sys/devices/system/cpu/cpu0/cache/index2/level":           "3\n",
+		"sys/devices/system/cpu/cpu0/cache/index2/size":            "2M\n",
+		"sys/devices/system/cpu/cpu0/cache/index3/size":            "broken\n",
+		"sys/devices/system/cpu/cpu0/cache/index4/unheard_of/size": "1\n",
+	} {
+		if err := os.MkdirAll(filepath.Dir(root+path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(root+path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if facts := clockFacts(root); facts != "clock 600 MHz, governor ondemand, throttled 50005" {
+		t.Errorf("%q", facts)
+	}
+	if l1, l2, l3 := cacheSizes(root); l1 != 64<<10 || l2 != 512<<10 || l3 != 2<<20 {
+		t.Errorf("caches of %d, %d, %d", l1, l2, l3)
+	}
+}
+
+func TestRounded(t *testing.T) {
+	for in, want := range map[float64]float64{0: 0, 0.123456: 0.1235, 12.3456: 12.35, 1234.56: 1235, 123456.7: 123457, -12.3456: -12.35} {
+		if got := rounded(in); got != want {
+			t.Errorf("%g becomes %v, want %g", in, got, want)
+		}
+	}
+}
