@@ -22,25 +22,37 @@
 
 #define ZERO(v) VEOR v.B16, v.B16, v.B16
 
-// Four weight rows by two rows of x: the first four k, in w, by xa and ya; the next four, in v, by xb and yb; then
-// into the sums. Products in V8, V9, V14, V15.
-#define QUAD1(w, xa, ya) \
-	SMULL_8H(8, w, xa);   \
-	SMULL2_8H(9, w, xa);  \
-	SMULL_8H(14, w, ya);  \
-	SMULL2_8H(15, w, ya)
+// Eight weight rows by two rows of x: the first four k, in V0 and V1, by V10 and V12; the next four, in V2 and V3, by V11
+// and V13; then into the sums. Products in V4-V9, V14, V15: eight instructions lie between a result and its use.
+#define EIGHT1 \
+	SMULL_8H(4, 0, 10);   \
+	SMULL2_8H(5, 0, 10);  \
+	SMULL_8H(6, 0, 12);   \
+	SMULL2_8H(7, 0, 12);  \
+	SMULL_8H(8, 1, 10);   \
+	SMULL2_8H(9, 1, 10);  \
+	SMULL_8H(14, 1, 12);  \
+	SMULL2_8H(15, 1, 12)
 
-#define QUAD2(v, xb, yb) \
-	SMLAL_8H(8, v, xb);   \
-	SMLAL2_8H(9, v, xb);  \
-	SMLAL_8H(14, v, yb);  \
-	SMLAL2_8H(15, v, yb)
+#define EIGHT2 \
+	SMLAL_8H(4, 2, 11);   \
+	SMLAL2_8H(5, 2, 11);  \
+	SMLAL_8H(6, 2, 13);   \
+	SMLAL2_8H(7, 2, 13);  \
+	SMLAL_8H(8, 3, 11);   \
+	SMLAL2_8H(9, 3, 11);  \
+	SMLAL_8H(14, 3, 13);  \
+	SMLAL2_8H(15, 3, 13)
 
-#define QUAD3(a, b, c, d) \
-	SADALP_4S(a, 8);  \
-	SADALP_4S(b, 9);  \
-	SADALP_4S(c, 14); \
-	SADALP_4S(d, 15)
+#define EIGHT3(a, b, c, d) \
+	SADALP_4S(a, 4);   \
+	SADALP_4S(a+1, 5); \
+	SADALP_4S(c, 6);   \
+	SADALP_4S(c+1, 7); \
+	SADALP_4S(b, 8);   \
+	SADALP_4S(b+1, 9); \
+	SADALP_4S(d, 14);  \
+	SADALP_4S(d+1, 15)
 
 // func tileS8NEON(acc *int32, accStride int, x *int8, xStride int, w *int8, k int)
 //
@@ -70,43 +82,31 @@ TEXT ·tileS8NEON(SB), NOSPLIT, $0-48
 	ZERO(V29)
 	ZERO(V30)
 	ZERO(V31)
-loop: // sixteen k: x of the first eight in V10-V13, of the others in V4-V7; weights, four k of eight rows, in V0, V1 and V2, V3
+loop: // sixteen k, eight at a time: x in V10-V13, weights, four k of eight rows, in V0, V1 and V2, V3
 	VLD2R.P 8(R2), [V10.S4, V11.S4]
 	FLDPQ   (R4), (F0, F1)
 	VLD2R.P 8(R3), [V12.S4, V13.S4]
 	FLDPQ   64(R4), (F2, F3)
-	QUAD1(0, 10, 12)
-	QUAD2(2, 11, 13)
-	QUAD3(16, 17, 24, 25)
-	VLD2R.P 8(R2), [V4.S4, V5.S4]
-	QUAD1(1, 10, 12)
+	EIGHT1
 	FLDPQ   32(R4), (F0, F1)
-	QUAD2(3, 11, 13)
+	EIGHT2
 	FLDPQ   96(R4), (F2, F3)
-	QUAD3(18, 19, 26, 27)
-	QUAD1(0, 10, 12)
-	QUAD2(2, 11, 13)
-	QUAD3(20, 21, 28, 29)
-	VLD2R.P 8(R3), [V6.S4, V7.S4]
-	QUAD1(1, 10, 12)
+	EIGHT3(16, 18, 24, 26)
+	EIGHT1
 	FLDPQ   128(R4), (F0, F1)
-	QUAD2(3, 11, 13)
+	EIGHT2
 	FLDPQ   192(R4), (F2, F3)
-	QUAD3(22, 23, 30, 31)
-	QUAD1(0, 4, 6)
-	QUAD2(2, 5, 7)
-	QUAD3(16, 17, 24, 25)
-	QUAD1(1, 4, 6)
+	VLD2R.P 8(R2), [V10.S4, V11.S4]
+	VLD2R.P 8(R3), [V12.S4, V13.S4]
+	EIGHT3(20, 22, 28, 30)
+	EIGHT1
 	FLDPQ   160(R4), (F0, F1)
-	QUAD2(3, 5, 7)
+	EIGHT2
 	FLDPQ   224(R4), (F2, F3)
-	QUAD3(18, 19, 26, 27)
-	QUAD1(0, 4, 6)
-	QUAD2(2, 5, 7)
-	QUAD3(20, 21, 28, 29)
-	QUAD1(1, 4, 6)
-	QUAD2(3, 5, 7)
-	QUAD3(22, 23, 30, 31)
+	EIGHT3(16, 18, 24, 26)
+	EIGHT1
+	EIGHT2
+	EIGHT3(20, 22, 28, 30)
 	SUBS    $16, R5
 	ADD     $256, R4
 	BGT     loop
@@ -114,25 +114,63 @@ loop: // sixteen k: x of the first eight in V10-V13, of the others in V4-V7; wei
 	STORE16(V24, V25, V26, V27, V28, V29, V30, V31, R1)
 	RET
 
-// Eight weight rows by one row of x: the first four k, in w and v, by x; PAIR2 for the next four; then into the sums.
-// Products in V24-V27.
-#define PAIR1(w, v, x) \
-	SMULL_8H(24, w, x);  \
-	SMULL2_8H(25, w, x); \
-	SMULL_8H(26, v, x);  \
-	SMULL2_8H(27, v, x)
+// Sixteen weight rows by one row of x: the first four k, in V0-V3, by x; the next four, in V4-V7, by x; then into the sums.
+// Products in V24-V31. The weights of the next eight k, at o, are loaded between, if there are any, and fetched at p.
+#define SIXTEEN1(x) \
+	SMULL_8H(24, 0, x);  \
+	SMULL2_8H(25, 0, x); \
+	SMULL_8H(26, 1, x);  \
+	SMULL2_8H(27, 1, x); \
+	SMULL_8H(28, 2, x);  \
+	SMULL2_8H(29, 2, x); \
+	SMULL_8H(30, 3, x);  \
+	SMULL2_8H(31, 3, x)
 
-#define PAIR2(w, v, x) \
-	SMLAL_8H(24, w, x);  \
-	SMLAL2_8H(25, w, x); \
-	SMLAL_8H(26, v, x);  \
-	SMLAL2_8H(27, v, x)
+#define SIXTEEN2A(x) \
+	SMLAL_8H(24, 4, x);  \
+	SMLAL2_8H(25, 4, x); \
+	SMLAL_8H(26, 5, x);  \
+	SMLAL2_8H(27, 5, x)
 
-#define PAIR3(a, b, c, d) \
-	SADALP_4S(a, 24); \
-	SADALP_4S(b, 25); \
-	SADALP_4S(c, 26); \
-	SADALP_4S(d, 27)
+#define SIXTEEN2B(x) \
+	SMLAL_8H(28, 6, x);  \
+	SMLAL2_8H(29, 6, x); \
+	SMLAL_8H(30, 7, x);  \
+	SMLAL2_8H(31, 7, x)
+
+#define SIXTEEN3A \
+	SADALP_4S(16, 24); \
+	SADALP_4S(17, 25); \
+	SADALP_4S(18, 26); \
+	SADALP_4S(19, 27)
+
+#define SIXTEEN3B \
+	SADALP_4S(20, 28); \
+	SADALP_4S(21, 29); \
+	SADALP_4S(22, 30); \
+	SADALP_4S(23, 31)
+
+#define SIXTEEN(xa, xb, p) \
+	SIXTEEN1(xa);                \
+	PRFM  p(R4), PLDL1STRM;      \
+	SIXTEEN2A(xb);               \
+	SIXTEEN2B(xb);               \
+	PRFM  p+64(R4), PLDL1STRM;   \
+	SIXTEEN3A;                   \
+	SIXTEEN3B
+
+#define SIXTEENNEXT(xa, xb, p, o) \
+	SIXTEEN1(xa);                \
+	PRFM  p(R4), PLDL1STRM;      \
+	FLDPQ (o)(R4), (F0, F1);     \
+	SIXTEEN2A(xb);               \
+	FLDPQ (o+32)(R4), (F2, F3);  \
+	SIXTEEN2B(xb);               \
+	PRFM  p+64(R4), PLDL1STRM;   \
+	FLDPQ (o+64)(R4), (F4, F5);  \
+	SIXTEEN3A;                   \
+	FLDPQ (o+96)(R4), (F6, F7);  \
+	SIXTEEN3B
 
 // func gemvS8NEON(acc *int32, x *int8, w *int8, n int, k int)
 //
@@ -160,60 +198,22 @@ block:
 	SUB     $256, R4
 	VLD4R.P 16(R2), [V12.S4, V13.S4, V14.S4, V15.S4]
 	FLDPQ   256(R4), (F0, F1)
-	FLDPQ   320(R4), (F2, F3)
+	FLDPQ   288(R4), (F2, F3)
+	FLDPQ   320(R4), (F4, F5)
+	FLDPQ   352(R4), (F6, F7)
 	B       half
-loop: // 32 k: x in V8-V11 and V12-V15, weights, eight k of eight rows, in V0-V3 and V4-V7 by turns
+loop: // 32 k, eight at a time: x in V8-V11 and V12-V15
 	FLDPQ   (R4), (F0, F1)
 	VLD4R.P 16(R2), [V8.S4, V9.S4, V10.S4, V11.S4]
-	FLDPQ   64(R4), (F2, F3)
-	PAIR1(0, 1, 8)
-	FLDPQ   32(R4), (F4, F5)
-	PAIR2(2, 3, 9)
+	FLDPQ   32(R4), (F2, F3)
+	FLDPQ   64(R4), (F4, F5)
 	FLDPQ   96(R4), (F6, F7)
-	PRFM    512(R4), PLDL1STRM
-	PAIR3(16, 17, 18, 19)
-	PAIR1(4, 5, 8)
-	FLDPQ   128(R4), (F0, F1)
-	PAIR2(6, 7, 9)
-	FLDPQ   192(R4), (F2, F3)
-	PRFM    576(R4), PLDL1STRM
-	PAIR3(20, 21, 22, 23)
+	SIXTEENNEXT(8, 9, 512, 128)
 	VLD4R.P 16(R2), [V12.S4, V13.S4, V14.S4, V15.S4]
-	PAIR1(0, 1, 10)
-	FLDPQ   160(R4), (F4, F5)
-	PAIR2(2, 3, 11)
-	FLDPQ   224(R4), (F6, F7)
-	PRFM    640(R4), PLDL1STRM
-	PAIR3(16, 17, 18, 19)
-	PAIR1(4, 5, 10)
-	FLDPQ   256(R4), (F0, F1)
-	PAIR2(6, 7, 11)
-	FLDPQ   320(R4), (F2, F3)
-	PRFM    704(R4), PLDL1STRM
-	PAIR3(20, 21, 22, 23)
+	SIXTEENNEXT(10, 11, 640, 256)
 half:
-	PAIR1(0, 1, 12)
-	FLDPQ   288(R4), (F4, F5)
-	PAIR2(2, 3, 13)
-	FLDPQ   352(R4), (F6, F7)
-	PRFM    768(R4), PLDL1STRM
-	PAIR3(16, 17, 18, 19)
-	PAIR1(4, 5, 12)
-	FLDPQ   384(R4), (F0, F1)
-	PAIR2(6, 7, 13)
-	FLDPQ   448(R4), (F2, F3)
-	PRFM    832(R4), PLDL1STRM
-	PAIR3(20, 21, 22, 23)
-	PAIR1(0, 1, 14)
-	FLDPQ   416(R4), (F4, F5)
-	PAIR2(2, 3, 15)
-	FLDPQ   480(R4), (F6, F7)
-	PRFM    896(R4), PLDL1STRM
-	PAIR3(16, 17, 18, 19)
-	PAIR1(4, 5, 14)
-	PAIR2(6, 7, 15)
-	PRFM    960(R4), PLDL1STRM
-	PAIR3(20, 21, 22, 23)
+	SIXTEENNEXT(12, 13, 768, 384)
+	SIXTEEN(14, 15, 896)
 	SUBS    $32, R5
 	ADD     $512, R4
 	BGT     loop

@@ -3,36 +3,6 @@
 
 // What a core can do at most, for bench kernels: multiply-adds from registers alone, and reading alone.
 
-#define PRODUCTS(t, a) \
-	SMULL_8H(t, 0, 1);     \
-	SMULL2_8H(t+1, 0, 1);  \
-	SMULL_8H(t+2, 0, 1);   \
-	SMULL2_8H(t+3, 0, 1);  \
-	SMLAL_8H(t, 0, 1);     \
-	SMLAL2_8H(t+1, 0, 1);  \
-	SMLAL_8H(t+2, 0, 1);   \
-	SMLAL2_8H(t+3, 0, 1);  \
-	SADALP_4S(a, t);       \
-	SADALP_4S(a+1, t+1);   \
-	SADALP_4S(a+2, t+2);   \
-	SADALP_4S(a+3, t+3)
-
-// func peakNEON(n int)
-//
-// n times 256 products, as the kernels of this set make them.
-TEXT ·peakNEON(SB), NOSPLIT, $0-8
-	MOVD n+0(FP), R0
-	VEOR V0.B16, V0.B16, V0.B16
-	VEOR V1.B16, V1.B16, V1.B16
-loop:
-	PRODUCTS(4, 16)
-	PRODUCTS(8, 20)
-	PRODUCTS(4, 24)
-	PRODUCTS(8, 28)
-	SUBS $1, R0
-	BGT  loop
-	RET
-
 #define EIGHT(op, d) \
 	op(d);   \
 	op(d+1); \
@@ -43,8 +13,30 @@ loop:
 	op(d+6); \
 	op(d+7)
 
+#define FIRST(d) SMULL_8H(d, 0, 1)
+#define SECOND(d) SMLAL_8H(d, 0, 1)
+#define LOWERSUM(d) SADALP_4S(d+12, d)
+#define UPPERSUM(d) SADALP_4S(d+20, d)
 #define DOT(d) SDOT_4S(d, 0, 1, 0)
 #define MATRIX(d) SMMLA_4S(d, 0, 1)
+
+// func peakNEON(n int)
+//
+// n times 256 products, as the kernels of this set make them.
+TEXT ·peakNEON(SB), NOSPLIT, $0-8
+	MOVD n+0(FP), R0
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+loop:
+	EIGHT(FIRST, 4)
+	EIGHT(SECOND, 4)
+	EIGHT(LOWERSUM, 4)
+	EIGHT(FIRST, 4)
+	EIGHT(SECOND, 4)
+	EIGHT(UPPERSUM, 4)
+	SUBS $1, R0
+	BGT  loop
+	RET
 
 // func peakDOT(n int)
 //
