@@ -3,6 +3,7 @@ package inflate
 import (
 	"bytes"
 	"errors"
+	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
@@ -98,4 +99,36 @@ func (l *limited) Write(b []byte) (int, error) {
 		return 0, ErrBomb
 	}
 	return l.Writer.Write(b)
+}
+
+// TestSettings unpacks what was packed with settings that joblib does not use: several streams, small dictionaries, other
+// numbers of context bits, linked and separate blocks, every checksum.
+func TestSettings(t *testing.T) {
+	files, _ := filepath.Glob("testdata/text[0-9].*")
+	if len(files) != 9 {
+		t.Fatal(files)
+	}
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range methods {
+			if m.name == filepath.Ext(name)[1:] {
+				sum := crc32.NewIEEE()
+				if err := m.decode(sum, bytes.NewReader(data)); err != nil || sum.Sum32() != 0xfd26e673 { // as make.py says
+					t.Errorf("%s: %#x, %v", name, sum.Sum32(), err)
+				}
+			}
+		}
+	}
+	for name, want := range map[string]string{
+		"sha256.xz":     "compressed with xz: xz: its checksum is SHA-256: compress it with --check=crc64, the default",
+		"filter.xz":     "compressed with xz: xz: it uses another filter than LZMA2: compress it without options",
+		"dictionary.xz": "compressed with xz: lzma: it needs a dictionary of 536870912 bytes, more than 268435456: compress it with level 9 or lower",
+	} {
+		if _, err := Open("testdata/" + name); err == nil || err.Error() != want {
+			t.Errorf("%s:\ngot  %v\nwant %s", name, err, want)
+		}
+	}
 }

@@ -353,7 +353,7 @@ func number(item any) (float64, error) {
 	case string:
 		return 0, fmt.Errorf("%.40q is not a number", v)
 	case nil:
-		return 0, fmt.Errorf("None is not a number")
+		return 0, fmt.Errorf("it is None")
 	}
 	return 0, fmt.Errorf("an object that is not a number")
 }
