@@ -109,7 +109,7 @@ func TestMalformed(t *testing.T) {
 		{file(head("'<f8'", "False", "(1 2)"), ""), cannot + `its header: ")" expected, not "2), }"`},
 		{file(head("'<f8'", "False", "(99999999999999999999,)"), ""), cannot + `its header: a size expected, not "99999999999999999999"`},
 		{file(head("'<f8'", "False", "("+strings.Repeat("1,", 65)+")"), ""), cannot + "its header: more than 64 dimensions"},
-		{file(head("'<f8'", "False", "(4611686018427387904, 4)"), ""), cannot + "an array of the impossible shape [4611686018427387904 4]"},
+		{file(head("'<f8'", "False", "(1000000000, 1000000000)"), ""), cannot + "an array of the impossible shape [1000000000 1000000000]"},
 		{file(head("'<f8'", "False", "(2, 2)"), "1234567890"), cannot + "an array of shape [2 2] and type float64 needs more than the 10 bytes that are left"},
 		{file(head("'<f8", "False", "(2,)"), ""), cannot + `its header: "," expected, not "fortran_order': Fals"`},
 		{file(head("'<f8'", "False", "(1,)")+"x", "12345678"), cannot + "its header: \"\\nx\" follows its end"},
