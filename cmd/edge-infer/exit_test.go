@@ -101,7 +101,7 @@ func TestHelp(t *testing.T) {
 		if r.stdout == "" || r.stderr != "" {
 			t.Errorf("%q: %d bytes on standard output, %q on standard error", args, len(r.stdout), r.stderr)
 		}
-		if lines := strings.Count(r.stdout, "\n"); !strings.HasPrefix(args, "completion ") && lines > 45 {
+		if lines := strings.Count(r.stdout, "\n"); !strings.HasPrefix(args, "completion ") && lines > 55 {
 			t.Errorf("%q prints %d lines: more than a screen", args, lines)
 		}
 	}

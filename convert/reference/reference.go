@@ -372,9 +372,11 @@ func (t *Transformer) after(n *norm, x []float32) []float32 {
 
 // activate holds the activations by their name in the config.
 var activate = map[string]func(float64) float64{
-	"relu":         func(x float64) float64 { return math.Max(x, 0) },
-	"gelu":         func(x float64) float64 { return 0.5 * x * (1 + math.Erf(x/math.Sqrt2)) },
-	"gelu_tanh":    func(x float64) float64 { return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+float64(0.044715*x*x*x)))) },
+	"relu": func(x float64) float64 { return math.Max(x, 0) },
+	"gelu": func(x float64) float64 { return 0.5 * x * (1 + math.Erf(x/math.Sqrt2)) },
+	"gelu_tanh": func(x float64) float64 {
+		return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+float64(0.044715*x*x*x))))
+	},
 	"gelu_sigmoid": func(x float64) float64 { return x / (1 + math.Exp(-1.702*x)) },
 	"silu":         func(x float64) float64 { return x / (1 + math.Exp(-x)) },
 }
