@@ -42,6 +42,7 @@ func TestMethods(t *testing.T) {
 }
 
 func TestBombs(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir()) // other tests may have files in the shared one
 	for _, method := range []string{"bz2", "xz", "lzma"} {
 		_, err := Open(models + "bomb." + method)
 		if !errors.Is(err, ErrBomb) {
