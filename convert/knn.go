@@ -30,6 +30,8 @@ type KNNOptions struct {
 	Weights     string   // "": what the source says, else uniform
 	Rows        string   // "float32": round the kept rows; "": the type of the source
 	Compact     bool     // keep the int8 rows alone: a quarter of the size or less, results approximate
+	NoHead      bool     // scan whole int8 rows, even where fewer columns would do
+	forceHead   int      // for tests: take a head of so many axes, whatever it saves
 	Names       []string // of the features, where the source names none
 }
 
@@ -73,6 +75,12 @@ func convertKNN(ctx context.Context, dst string, src *KNNSource, o Options) (*Re
 	if o.KNN.Rows == "float32" && rows.rounding > 0 {
 		report.Warnings = append(report.Warnings, fmt.Sprintf(
 			"rows were rounded to float32, which changed values by up to %.1e of themselves: neighbours are exact for the rounded rows", rows.rounding))
+	}
+	if cfg.Class == runtime.ClassDot && !cfg.Compact && !o.KNN.NoHead {
+		if err := rows.findHead(ctx, cfg, o.KNN.forceHead); err != nil {
+			return nil, err
+		}
+		cfg.Head, cfg.Tail = len(rows.axes), rows.tail
 	}
 	if cfg.Compact {
 		if cfg.Recall, cfg.Sampled, err = w.recall(cfg); err != nil {
@@ -211,7 +219,14 @@ func (w *knnWriter) write(dst string, meta *modelfile.Meta, cfg *runtime.KNNConf
 	var residual, norm, length []float32
 	codes := len(specs)
 	var stats quant.Stats
-	add("rows.int8", modelfile.I8, modelfile.N16K4, func() error { return w.codes(&residual, &norm, &length, &stats) }, n, d)
+	encode := func() error { return w.codes(&residual, &norm, &length, &stats) }
+	if cfg.Head > 0 {
+		add("head.axes", modelfile.F64, modelfile.Rows, w.axes, cfg.Head, d)
+		codes++
+		add("head.int8", modelfile.I8, modelfile.N16K4, encode, n, cfg.Head+1)
+	} else {
+		add("rows.int8", modelfile.I8, modelfile.N16K4, encode, n, d)
+	}
 	add("rows.residual", modelfile.F32, modelfile.Rows, floats(&residual), n)
 	add("rows.norm", modelfile.F32, modelfile.Rows, floats(&norm), n)
 	if cfg.Class == runtime.ClassDot {
@@ -250,7 +265,11 @@ func (w *knnWriter) write(dst string, meta *modelfile.Meta, cfg *runtime.KNNConf
 
 // codes writes the int8 rows and gathers what describes them.
 func (w *knnWriter) codes(residual, norm, length *[]float32, stats *quant.Stats) error {
-	packer := quant.NewPacker(w.src.Cols)
+	cols := w.src.Cols
+	if w.rows.axes != nil {
+		cols = len(w.rows.axes) + 1
+	}
+	packer := quant.NewPacker(cols)
 	var scales []float32
 	var sums []int32
 	emit := func() error {
@@ -261,7 +280,7 @@ func (w *knnWriter) codes(residual, norm, length *[]float32, stats *quant.Stats)
 		return err
 	}
 	var r knnRow
-	was, is := make([]float32, w.src.Cols), make([]float32, w.src.Cols)
+	was, is := make([]float32, cols), make([]float32, cols)
 	for i := range w.src.Rows {
 		if err := w.rows.quantize(i, &r); err != nil {
 			return err
@@ -271,7 +290,7 @@ func (w *knnWriter) codes(residual, norm, length *[]float32, stats *quant.Stats)
 		}
 		*residual, *norm, *length = append(*residual, r.residual), append(*norm, r.norm), append(*length, r.length)
 		for j, q := range r.q {
-			was[j] = float32((w.rows.row[j] - w.rows.center[j]) / w.rows.unit)
+			was[j] = float32(r.was[j])
 			is[j] = float32(q) * r.scale
 		}
 		stats.Add(was, is)
@@ -314,6 +333,15 @@ func (w *knnWriter) kept() error {
 			return err
 		}
 		if err := w.step("rows"); err != nil {
+			return err
+		}
+	}
+	return w.out.Finish(nil, nil)
+}
+
+func (w *knnWriter) axes() error {
+	for _, a := range w.rows.axes {
+		if err := writePadded(w.out, a); err != nil {
 			return err
 		}
 	}

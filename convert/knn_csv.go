@@ -139,7 +139,7 @@ func fitScaler(kind, path string, rows, cols int, values []float64) (*KNNScaler,
 			}
 			squares := 0.0
 			for _, v := range column {
-				squares += (v - s.Center[j]) * (v - s.Center[j]) / n
+				squares += float64((v-s.Center[j])*(v-s.Center[j])) / n
 			}
 			// What rounding alone leaves of a constant column is no spread.
 			if s.Scale[j] = math.Sqrt(squares); s.Scale[j] <= 10*0x1p-52*math.Abs(s.Center[j]) {
@@ -152,7 +152,7 @@ func fitScaler(kind, path string, rows, cols int, values []float64) (*KNNScaler,
 			if s.Scale[j] = 1; high > low {
 				s.Scale[j] = 1 / (high - low)
 			}
-			s.Center[j] = 0 - low*s.Scale[j]
+			s.Center[j] = 0 - float64(low*s.Scale[j])
 		})
 	case runtime.ScalerRobust:
 		each(func(j int) {
@@ -170,10 +170,10 @@ func fitScaler(kind, path string, rows, cols int, values []float64) (*KNNScaler,
 
 // quantile interpolates between the two nearest of sorted values.
 func quantile(sorted []float64, q float64) float64 {
-	at := q * float64(len(sorted)-1)
+	at := float64(q * float64(len(sorted)-1))
 	i := int(at)
 	if i+1 >= len(sorted) {
 		return sorted[len(sorted)-1]
 	}
-	return sorted[i] + (sorted[i+1]-sorted[i])*(at-float64(i))
+	return sorted[i] + float64((sorted[i+1]-sorted[i])*(at-float64(i)))
 }

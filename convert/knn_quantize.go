@@ -25,12 +25,17 @@ type knnRows struct {
 	exact32  bool    // every value is a float32 as it is
 	cosine   bool    // the norms of the rows are such that cosines can be bounded
 
-	row, y []float64
+	axes [][]float64 // orthonormal; nil: no head. See runtime/knn_head.go
+	flat []float64   // the same, one after another
+	tail float64
+
+	row, y, reduced []float64
 }
 
 // knnRow is one row quantized, and what the bound needs to know of it; see runtime/knn_bound.go.
 type knnRow struct {
 	values                 []float64 // as the file keeps them, or in a compact file what the int8 stand for
+	was                    []float64 // what was quantized: the centred row in units, or its head and tail
 	q                      []int8
 	scale                  float32
 	residual, norm, length float32
@@ -103,7 +108,7 @@ func (k *knnRows) measure(ctx context.Context, step func() error) error {
 		for j, v := range row {
 			tops[i] = max(tops[i], math.Abs(v-k.center[j]))
 			largest = max(largest, math.Abs(v))
-			squares += v * v
+			squares += float64(v * v)
 		}
 		// A row is zero, or the square of its norm is far from the ends of float64.
 		length := math.Sqrt(squares)
@@ -140,10 +145,18 @@ func (k *knnRows) quantize(i int, out *knnRow) error {
 	if err != nil {
 		return err
 	}
-	top := 0.0
 	for j, v := range row {
 		k.y[j] = (v - k.center[j]) / k.unit
-		top = max(top, math.Abs(k.y[j]))
+	}
+	lost, y := 0.0, k.y
+	if k.axes != nil {
+		lost = runtime.ReduceKNN(k.reduced, k.y, k.flat, k.src.Cols)
+		y = k.reduced
+		y[len(y)-1] -= k.tail
+	}
+	top := 0.0
+	for _, v := range y {
+		top = max(top, math.Abs(v))
 	}
 	out.scale = k.scale
 	if k.class == runtime.ClassDot {
@@ -152,14 +165,14 @@ func (k *knnRows) quantize(i int, out *knnRow) error {
 	if out.scale < tinyScale {
 		out.scale = 0
 	}
-	if len(out.q) != len(row) {
-		out.q, out.values = make([]int8, len(row)), make([]float64, len(row))
+	if len(out.values) != len(row) || len(out.q) != len(y) {
+		out.q, out.values = make([]int8, len(y)), make([]float64, len(row))
 	}
 	s := float64(out.scale)
-	for j, y := range k.y {
+	for j, v := range y {
 		out.q[j] = 0
 		if s > 0 {
-			out.q[j] = int8(max(min(math.RoundToEven(y/s), 127), -127))
+			out.q[j] = int8(max(min(math.RoundToEven(v/s), 127), -127))
 		}
 	}
 	copy(out.values, row)
@@ -169,31 +182,34 @@ func (k *knnRows) quantize(i int, out *knnRow) error {
 			k.y[j] = (out.values[j] - k.center[j]) / k.unit
 		}
 	}
-	k.describe(out)
+	out.was = y
+	k.describe(out, lost)
 	return nil
 }
 
 // describe computes the norms of a quantized row. Residuals are rounded up.
-func (k *knnRows) describe(out *knnRow) {
+func (k *knnRows) describe(out *knnRow, lost float64) {
 	s := float64(out.scale)
 	var l1, l2, largest, y1, y2, q2, w2 float64
-	for j, y := range k.y {
-		r := math.Abs(y - float64(out.q[j])*s)
+	for j, y := range out.was {
+		r := math.Abs(y - float64(float64(out.q[j])*s))
 		l1 += r
-		l2 += r * r
+		l2 += float64(r * r)
 		largest = max(largest, r)
 		y1 += math.Abs(y)
-		y2 += y * y
-		q2 += float64(out.q[j]) * float64(out.q[j])
-		w2 += out.values[j] * out.values[j]
+		y2 += float64(y * y)
+		q2 += float64(float64(out.q[j]) * float64(out.q[j]))
 	}
-	up := 1 + float64(len(k.y)+16)*0x1p-49
+	for _, v := range out.values {
+		w2 += float64(v * v)
+	}
+	up := 1 + float64(float64(len(k.y)+16)*0x1p-49)
 	if k.class == runtime.ClassDifference {
-		out.residual = roundUp(l1*up + y1*0x1p-50)
-		out.norm = roundUp(largest*up + y1*0x1p-50)
+		out.residual = roundUp(float64(l1*up) + float64(y1*0x1p-50))
+		out.norm = roundUp(float64(largest*up) + float64(y1*0x1p-50))
 		return
 	}
-	out.residual = roundUp(math.Sqrt(l2)*up + math.Sqrt(y2)*0x1p-49)
+	out.residual = roundUp(float64(math.Sqrt(l2)*up) + float64(math.Sqrt(y2)*0x1p-49) + lost)
 	out.norm = float32(s * math.Sqrt(q2))
 	out.length = float32(min(math.Sqrt(w2)/k.unit, 1e30))
 }

@@ -175,26 +175,35 @@ func TestKNNExact(t *testing.T) {
 		shapes = [][2]int{{17, 3}, {110, 20}}
 	}
 	r := rand.New(rand.NewPCG(5, 6))
-	ranked, rows := int64(0), int64(0)
+	ranked, rows, heads := int64(0), int64(0), 0
 	for _, shape := range shapes {
 		n, d := shape[0], shape[1]
 		data := knnData(r, n, d)
 		for _, name := range slices.Sorted(maps.Keys(data)) {
 			data := data[name]
 			for _, class := range []string{"euclidean", "manhattan"} {
-				for _, compact := range []bool{false, true} {
-					if compact && (n > 500 || name == "huge") {
+				for mode := range 3 {
+					compact, head := mode == 1, 0
+					if mode == 2 {
+						if head = d / 3; head > 60 {
+							head = 0 // finding so many axes takes long
+						}
+					}
+					if compact && (n > 500 || name == "huge") || mode == 2 && (head == 0 || class != "euclidean") {
 						continue
 					}
 					src := rowsSource(data[0], class)
-					m := openKNNModel(t, src, KNNOptions{Compact: compact})
+					m := openKNNModel(t, src, KNNOptions{Compact: compact, forceHead: head})
+					if m.KNN().Head > 0 {
+						heads++
+					}
 					kept := data[0]
 					if compact {
 						kept = dequantizedRows(t, src)
 					}
 					for _, metric := range []string{"euclidean", "manhattan", "chebyshev", "cosine", "dot", "minkowski"} {
-						if metric == "minkowski" && d > 20 {
-							continue // ranks all rows, as it does of few columns
+						if metric == "minkowski" && d > 20 || mode == 2 && runtime.MetricClass(metric) != runtime.ClassDot {
+							continue // ranks all rows, as it does elsewhere
 						}
 						p := 2.5 + float64(n%2)/2
 						want := make([][]runtime.Neighbor, len(data[1]))
@@ -211,7 +220,7 @@ func TestKNNExact(t *testing.T) {
 								Kernels: sets[r.IntN(len(sets))].Name,
 							}
 							c := newClassifier(t, m, o)
-							what := fmt.Sprintf("%s %dx%d, %s file, compact %v, %+v", name, n, d, class, compact, o)
+							what := fmt.Sprintf("%s %dx%d, %s file, compact %v, head %d, %+v", name, n, d, class, compact, m.KNN().Head, o)
 							searchAll(t, c, data[1], func(i int, near []runtime.Neighbor) {
 								checkNeighbors(t, near, want[i][:k], fmt.Sprintf("%s query %d", what, i))
 							})
@@ -224,7 +233,10 @@ func TestKNNExact(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d of %d gaussian rows ranked", ranked, rows)
+	t.Logf("%d of %d gaussian rows ranked, %d heads", ranked, rows, heads)
+	if heads < 10 {
+		t.Errorf("only %d files had a head", heads)
+	}
 	if ranked*2 > rows {
 		t.Errorf("the bound decides little: %d of %d rows were ranked", ranked, rows)
 	}

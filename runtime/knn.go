@@ -28,7 +28,9 @@ type knn struct {
 	center     []float64 // of the columns, in the units of the data
 	centerNorm float64   // |center| / unit, rounded up
 
-	codes       kernels.Weights // int8 rows of (row - center) / unit
+	axes []float64 // [head, stride] orthonormal; nil: the int8 rows are not reduced, see knn_head.go
+
+	codes       kernels.Weights // int8 rows of (row - center) / unit, or of what they are reduced to
 	residual    []float32       // their rounding error: 2-norm (dot) or 1-norm (difference), rounded up
 	norm        []float32       // |ŵ| (dot) or the residual in the maximum norm (difference)
 	length      []float32       // |row| / unit as given (dot); difference: norm again
@@ -74,7 +76,13 @@ func bindKNN(file *modelfile.File, cfg *KNNConfig) (*knn, error) {
 			b.fail("center", "is too far from zero for the unit %g", k.unit)
 		}
 	}
-	k.codes = b.linear("rows.int8", n, d).Weights
+	k.stride = kernels.Pad16(d)
+	if cfg.Head > 0 {
+		k.bindHead(b)
+		k.codes = b.linear("head.int8", n, cfg.Head+1).Weights
+	} else {
+		k.codes = b.linear("rows.int8", n, d).Weights
+	}
 	k.residual = b.floats("rows.residual", true, n)
 	k.norm = b.floats("rows.norm", true, n)
 	k.length = k.norm
@@ -99,7 +107,6 @@ func bindKNN(file *modelfile.File, cfg *KNNConfig) (*knn, error) {
 		}
 	}
 	if !cfg.Compact {
-		k.stride = kernels.Pad16(d)
 		dtype := modelfile.F32
 		if t, ok := file.Lookup("rows"); ok && t.DType == modelfile.F64 {
 			dtype = modelfile.F64
@@ -188,6 +195,7 @@ type Classifier struct {
 	q8      []int8
 	queries []query
 	centred []float64
+	reduced []float64 // for files with a head
 	parts   []knnPart
 	results []Neighbor // [Batch, K]
 	found   []int      // neighbours of each query
@@ -203,7 +211,7 @@ type Classifier struct {
 }
 
 // relativeError bounds what rounding does to a sum of n float64 terms of one sign, with room to spare.
-func relativeError(n int) float64 { return float64(n+16) * 0x1p-49 }
+func relativeError(n int) float64 { return float64(float64(n+16) * 0x1p-49) }
 
 func (m *Model) knnOptions(o KNNOptions) (KNNOptions, error) {
 	if err := m.want(FamilyKNN); err != nil {
@@ -321,9 +329,12 @@ func (c *Classifier) allocate(a *arena) {
 	cfg, o := c.m.cfg, c.opt
 	const book, scratch = "queries and neighbours", "scan"
 	c.x = take[float64](a, book, o.Batch, cfg.Cols)
-	c.q8 = take[int8](a, book, o.Batch, kernels.Pad16(cfg.Cols))
+	c.q8 = take[int8](a, book, o.Batch, c.m.codes.K)
 	c.queries = take[query](a, book, o.Batch)
 	c.centred = take[float64](a, book, cfg.Cols)
+	if cfg.Head > 0 {
+		c.reduced = take[float64](a, book, cfg.Head+1)
+	}
 	c.results = take[Neighbor](a, book, o.Batch, o.K)
 	c.found = take[int](a, book, o.Batch)
 	c.ranked = take[int64](a, book, o.Batch)

@@ -80,6 +80,19 @@ func (c *Classifier) prepare(q *query, x []float64, q8 []int8) {
 		q.exhaustive = true
 		return
 	}
+	lost := 0.0 // what reducing the query may be off
+	if k.axes != nil {
+		lost = k.reduce(c.reduced, y)
+		if y = c.reduced; product {
+			q.base += float64(y[k.cfg.Head]*k.cfg.Tail) + float64(lost*math.Abs(k.cfg.Tail))
+		} else {
+			y[k.cfg.Head] -= k.cfg.Tail
+		}
+		top = 0
+		for _, v := range y {
+			top = max(top, math.Abs(v))
+		}
+	}
 	if k.cfg.Class == ClassDifference {
 		q.scale = k.commonScale
 	} else {
@@ -110,7 +123,7 @@ func (c *Classifier) prepare(q *query, x []float64, q8 []int8) {
 	case chebyshev:
 		q.residual = float64(largest*(1+c.relative)) + float64(top*0x1p-50)
 	default:
-		q.residual = float64(math.Sqrt(l2)*(1+c.relative)) + float64(q.length*0x1p-50)
+		q.residual = float64(math.Sqrt(l2)*(1+c.relative)) + float64(q.length*0x1p-50) + lost
 	}
 }
 
@@ -139,7 +152,7 @@ func (c *Classifier) bound(b *kernels.Bound, q *query, tau float64) {
 		v = [7]float64{float64(q.scale), q.length * (1 + slack), 0, float64(q.residual*(1+slack)) + float64(slack*hat), 0, 0, 0}
 		off := float64(q.length * k.centerNorm * c.relative) // what rounding may have added to base
 		if c.metric.kind == cosine {
-			a := (1 - tau - c.relative) * q.length
+			a := float64((1 - tau - c.relative) * q.length)
 			v[5] = float64(slack*math.Abs(a)) - a
 			v[6] = -q.base - float64(slack*math.Abs(q.base)) - off - tiny
 			break

@@ -29,6 +29,10 @@ type KNNConfig struct {
 	// Recall is the share of true neighbours that a compact file found at conversion, Sampled on that many of its own rows.
 	Recall  float64 `json:"recall,omitempty"`
 	Sampled int     `json:"sampled,omitempty"`
+	// Head is how many principal axes the int8 rows are reduced to, 0 for rows as they are. Tail is taken off what the rows keep
+	// outside the axes.
+	Head int     `json:"head,omitempty"`
+	Tail float64 `json:"tail,omitempty"`
 	// Cosine says that the norms of the rows are such that cosine distances can be bounded.
 	Cosine bool `json:"cosine,omitempty"`
 }
@@ -183,6 +187,9 @@ func (c *KNNConfig) validate() error {
 	}
 	if frac, _ := math.Frexp(c.Unit); frac != 0.5 || c.Unit < 0x1p-1000 || c.Unit > 0x1p1000 {
 		return fmt.Errorf("unit is %v, must be a power of two from 2^-1000 to 2^1000", c.Unit)
+	}
+	if c.Head < 0 || c.Head >= max(c.Cols, 1) || c.Head > 0 && (c.Compact || c.Class != ClassDot) || !(math.Abs(c.Tail) < far) {
+		return fmt.Errorf("head of %d axes with a tail of %v does not fit %d columns, class %q, compact %v", c.Head, c.Tail, c.Cols, c.Class, c.Compact)
 	}
 	if err := checkWeights(c.Weights, c.Metric); err != nil {
 		return err

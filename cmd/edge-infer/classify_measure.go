@@ -115,8 +115,8 @@ func (e *evaluation) add(t *table.Table, row int, got string) error {
 			return fmt.Errorf("line %d: the target %q is not a number", t.Lines[row], want)
 		}
 		g, _ := strconv.ParseFloat(got, 64)
-		e.sum, e.squares = e.sum+w, e.squares+w*w
-		e.errors, e.absolute = e.errors+(g-w)*(g-w), e.absolute+math.Abs(g-w)
+		e.sum, e.squares = e.sum+w, e.squares+float64(w*w)
+		e.errors, e.absolute = e.errors+float64((g-w)*(g-w)), e.absolute+math.Abs(g-w)
 		return nil
 	}
 	want = oneLine(want)
@@ -134,7 +134,7 @@ func (e *evaluation) report() []byte {
 	n := float64(e.rows)
 	if e.cfg.Task == edge.TaskRegress {
 		fmt.Fprintf(&b, "rows  %d\nroot mean square error  %.6g\nmean absolute error  %.6g\n", e.rows, math.Sqrt(e.errors/n), e.absolute/n)
-		if spread := e.squares - e.sum*e.sum/n; spread > 0 {
+		if spread := e.squares - float64(e.sum*e.sum)/n; spread > 0 {
 			fmt.Fprintf(&b, "R²  %.6f\n", 1-e.errors/spread)
 		}
 		return b.Bytes()
@@ -262,7 +262,7 @@ func leaveOneOut(ctx context.Context, cfg *edge.KNNConfig, c *edge.Classifier, s
 				for o := range cfg.Outputs {
 					if cfg.Task == edge.TaskRegress {
 						d := c.Value(others[:k], o) - c.Target(row, o)
-						squares += d * d
+						squares += float64(d * d)
 					} else {
 						right = right && c.Class(others[:k], o) == c.Label(row, o)
 					}
