@@ -20,6 +20,11 @@ func tileS8DOT(acc *int32, accStride int, x *int8, xStride int, w *int8, k int, 
 //go:noescape
 func gemvS8DOT(acc *int32, x *int8, w *int8, n int, k int)
 
+// gemvS8DOTA55 is like gemvS8NEON.
+//
+//go:noescape
+func gemvS8DOTA55(acc *int32, x *int8, w *int8, n int, k int)
+
 func gemvNEON(acc []int32, x []int8, w []int8, sums []int32) {
 	acc, x, w = checkGemm(acc, x, w, sums, 1, len(x))
 	if len(w) == 0 {
@@ -54,6 +59,15 @@ func gemvDOT(acc []int32, x []int8, w []int8, sums []int32) {
 		return
 	}
 	gemvS8DOT(&acc[0], &x[0], &w[0], len(sums), len(x))
+}
+
+func gemvDOTA55(acc []int32, x []int8, w []int8, sums []int32) {
+	acc, x, w = checkGemm(acc, x, w, sums, 1, len(x))
+	if len(w) == 0 {
+		clear(acc)
+		return
+	}
+	gemvS8DOTA55(&acc[0], &x[0], &w[0], len(sums), len(x))
 }
 
 func gemmDOT(acc []int32, x []int8, w []int8, sums []int32, m, k int) {

@@ -5,8 +5,15 @@ import "github.com/klauspost/cpuid/v2"
 const arch = "arm64"
 
 // variants lists the sets of this architecture above generic, slowest first.
-var variants = []variant{
-	{
+var variants = sortVariants(cpuid.CPU.VendorID == cpuid.ARM, cpuid.CPU.Model>>4)
+
+// singleLoads are the part numbers of Arm's cores on which dotprod-a55 is faster than dotprod (by llvm-mca: cost.md). On
+// others it is not slower by much, so that it does not matter which of a board's cores the part number was read from.
+var singleLoads = map[int]bool{0xd05: true} // Cortex-A55
+
+// sortVariants puts dotprod-a55 above or below dotprod by the part number in MIDR_EL1, if Arm designed the core.
+func sortVariants(arm bool, part int) []variant {
+	neon := variant{
 		name: "neon", needs: "Advanced SIMD", // in every Armv8-A that runs Linux or macOS: A53, A72
 		usable: func() bool { return true },
 		improve: func(s *Set) {
@@ -15,22 +22,37 @@ var variants = []variant{
 			s.Limits = limitsNEON
 			improveFloats(s)
 		},
-	},
-	{
-		name: "dotprod", needs: "FEAT_DotProd (SDOT)", // A55, A76
-		usable: func() bool { return cpuid.CPU.Supports(cpuid.ASIMDDP) },
+	}
+	paired := variant{
+		name: "dotprod", needs: "FEAT_DotProd (SDOT)", // A76
+		usable: hasDOT,
 		improve: func(s *Set) {
 			s.GemvS8, s.GemmS8 = gemvDOT, gemmDOT
 			s.L1S8 = l1DOT
 			s.Limits = limitsDOT
 		},
-	},
-	{
-		name: "i8mm", needs: "FEAT_I8MM (SMMLA)", // Armv8.6: A510, A710, Neoverse N2, Apple M2
-		usable: func() bool { return cpuid.CPU.Supports(cpuid.ASIMDDP, cpuid.I8MM) },
+	}
+	single := variant{
+		name: "dotprod-a55", needs: "FEAT_DotProd (SDOT); loads for the Cortex-A55",
+		usable: hasDOT,
 		improve: func(s *Set) {
+			paired.improve(s)
+			s.GemvS8 = gemvDOTA55
+		},
+	}
+	matrix := variant{
+		name: "i8mm", needs: "FEAT_I8MM (SMMLA)", // Armv8.6: A510, A710, Neoverse N2, Apple M2
+		usable: func() bool { return hasDOT() && cpuid.CPU.Supports(cpuid.I8MM) },
+		improve: func(s *Set) {
+			paired.improve(s)
 			s.GemmS8 = gemmI8MM
 			s.Limits = limitsI8MM
 		},
-	},
+	}
+	if arm && singleLoads[part] {
+		return []variant{neon, paired, single, matrix}
+	}
+	return []variant{neon, single, paired, matrix}
 }
+
+func hasDOT() bool { return cpuid.CPU.Supports(cpuid.ASIMDDP) }
