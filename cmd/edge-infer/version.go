@@ -33,7 +33,7 @@ embedded model with those who must be named with it.`,
 		Args: noArguments,
 		RunE: func(*cobra.Command, []string) error {
 			var b bytes.Buffer
-			b.WriteString(version() + "\n")
+			b.WriteString("edge-infer version " + version() + "\n")
 			if err := writeModels(&b, all); err != nil {
 				return err
 			}
@@ -47,7 +47,7 @@ embedded model with those who must be named with it.`,
 	return cmd
 }
 
-// version is one line: "edge-infer 0.1.0 (linux/arm64, go1.26.8, revision 0123456789ab)".
+// version is "0.1.0 (linux/arm64, go1.26.8, revision 0123456789ab)".
 func version() string {
 	parts := []string{goruntime.GOOS + "/" + goruntime.GOARCH, goruntime.Version()}
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -61,7 +61,7 @@ func version() string {
 			}
 		}
 	}
-	return fmt.Sprintf("edge-infer %s (%s)", edge.Version, strings.Join(parts, ", "))
+	return fmt.Sprintf("%s (%s)", edge.Version, strings.Join(parts, ", "))
 }
 
 // writeModels names the embedded models, and with their licence all that has to be told of them.
