@@ -49,17 +49,17 @@ func Convert(ctx context.Context, src, dst string, o Options) (*Report, error) {
 	if err := checkTarget(dst, o.Force); err != nil {
 		return nil, err
 	}
-	if rows, err := openKNN(src, o.KNN); rows != nil || err != nil {
-		if err != nil {
-			return nil, err
-		}
-		return convertKNN(ctx, dst, rows, o)
-	}
 	if network, err := openRNN(src, o.RNN); network != nil || err != nil {
 		if err != nil {
 			return nil, err
 		}
 		return convertRNN(ctx, dst, network, o)
+	}
+	if rows, err := openKNN(src, o.KNN); rows != nil || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return convertKNN(ctx, dst, rows, o)
 	}
 	s, err := open(src)
 	if err != nil {

@@ -58,6 +58,8 @@ func openRNN(src string, o RNNOptions) (*rnnSource, error) {
 	switch strings.ToLower(filepath.Ext(src)) {
 	case ".pt", ".pth", ".bin", ".safetensors":
 		return openTorchRNN(src, o)
+	case ".onnx":
+		return openONNXRNN(src, o)
 	}
 	return nil, nil
 }

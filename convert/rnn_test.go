@@ -71,7 +71,7 @@ func checkRNN(t *testing.T, s *rnnSource, c *rnnCase) {
 	worst := 0.0
 	for b := range batch {
 		n := c.length(b)
-		x := ref.Embed(nil)
+		var x [][]float32
 		if c.IDs != nil {
 			x = ref.Embed(c.IDs[b])
 		} else {
@@ -191,13 +191,15 @@ func runBatch(t *testing.T, m *edge.Model, c *rnnCase, o edge.StreamOptions, ste
 		}
 		dst := make([]float32, o.Batch*longest*width)
 		switch {
-		case !steps && ids != nil:
-			err = s.RunTokens(dst, ids, longest, lengths)
-		case !steps && m.RNNConfig().Output != edge.OutputSteps:
-			dst = dst[:o.Batch*width]
-			err = s.Run(dst, x, longest, lengths)
 		case !steps:
-			err = s.Run(dst, x, longest, lengths)
+			if m.RNNConfig().Output != edge.OutputSteps {
+				dst = dst[:o.Batch*width]
+			}
+			if ids != nil {
+				err = s.RunTokens(dst, ids, longest, lengths)
+			} else {
+				err = s.Run(dst, x, longest, lengths)
+			}
 		default:
 			err = streamed(s, dst, x, ids, longest, lengths)
 			if m.RNNConfig().Output != edge.OutputSteps {
