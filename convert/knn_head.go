@@ -101,8 +101,9 @@ func (k *knnRows) chooseHead(ctx context.Context, cfg *runtime.KNNConfig, axes, 
 	if err != nil {
 		return 0, err
 	}
-	rowBytes := float64(k.dtype.Size() * ((d + 15) &^ 15))
-	whole := float64(n) * float64((d+15)&^15+20)
+	// A byte of a ranked row counts threefold: it is read out of order, and computed with in float64.
+	rowBytes := float64(3 * k.dtype.Size() * ((d + 15) &^ 15))
+	whole := float64(n * ((d+15)&^15 + 20))
 	best, bestBytes := 0, 0.8*(whole+float64(rowBytes*float64(n)*share(sample, queries, limits, nil)))
 	for _, size := range headSizes {
 		if size > len(axes) {

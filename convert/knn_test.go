@@ -483,3 +483,60 @@ func TestKNNQueryAllocatesNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestKNNRecall counts, by distance, how many of the 10 nearest are found: all of them, of digits, Gaussian and clustered rows.
+// EDGE_INFER_TEST=all takes 60,000 rows of 384 columns instead of fewer.
+func TestKNNRecall(t *testing.T) {
+	n, d, asked := 8000, 96, 4
+	if fewKNN() {
+		n, d, asked = 1200, 48, 2
+	} else if os.Getenv("EDGE_INFER_TEST") == "all" {
+		n, d, asked = 60000, 384, 10
+	}
+	r := rand.New(rand.NewPCG(7, 7))
+	draw := func(centers [][]float64, spread float64, count int) [][]float64 {
+		rows := make([][]float64, count)
+		for i := range rows {
+			rows[i] = make([]float64, d)
+			c := centers[r.IntN(len(centers))]
+			for j := range rows[i] {
+				rows[i][j] = float64(float32(c[j] + float64(spread*r.NormFloat64())))
+			}
+		}
+		return rows
+	}
+	centers := draw([][]float64{make([]float64, d)}, 1, 200)
+	sets := map[string][2][][]float64{
+		"gaussian":  {draw(centers[:1], 1, n), draw(centers[:1], 1, asked)},
+		"clustered": {draw(centers, 0.3, n), draw(centers, 0.3, asked)},
+	}
+	if !fewKNN() {
+		digits, _ := mnist(t)
+		sets["digits"] = [2][][]float64{digits, {digits[17], draw([][]float64{make([]float64, 784)[:d]}, 99, 1)[0], digits[9000]}}
+		query := slices.Clone(digits[44])
+		for j := range query {
+			query[j] = 255 - query[j]
+		}
+		sets["digits"][1][1] = query
+	}
+	for _, name := range slices.Sorted(maps.Keys(sets)) {
+		rows, queries := sets[name][0], sets[name][1]
+		for _, class := range []string{"euclidean", "manhattan"} {
+			src := rowsSource(rows, class)
+			m := openKNNModel(t, src, KNNOptions{})
+			metrics := []string{class}
+			if class == "euclidean" {
+				metrics = append(metrics, "cosine")
+			}
+			for _, metric := range metrics {
+				c := newClassifier(t, m, runtime.KNNOptions{K: 10, Metric: metric, Batch: 4})
+				ranked := int64(0)
+				searchAll(t, c, queries, func(i int, near []runtime.Neighbor) {
+					checkNeighbors(t, near, oracle(metric, 0, rows, queries[i], 10), fmt.Sprintf("%s %s query %d", name, metric, i))
+					ranked += c.Ranked(i % 4)
+				})
+				t.Logf("%s %s: recall 1; %d of %d rows ranked a query, head %d", name, metric, ranked/int64(len(queries)), len(rows), m.KNN().Head)
+			}
+		}
+	}
+}
