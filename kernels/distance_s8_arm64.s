@@ -5,34 +5,43 @@
 // The operations of nearest neighbours: differences of one row of x to all weight rows, in N16K4 (each 64 bytes, four
 // registers, are sixteen rows by four k), and which rows may be near enough.
 
-// STEP16 goes through sixteen k of a block: x broadcast in V8-V11, op(a, w, x) for the four registers w, a of four k each.
-#define STEP4(op, o, x) \
-	FLDPQ o(R4), (F0, F1);     \
-	FLDPQ o+32(R4), (F2, F3);  \
-	op(16, 0, x);              \
-	op(17, 1, x);              \
-	op(18, 2, x);              \
-	op(19, 3, x)
+// STEP16 goes through sixteen k of a block: x broadcast in V8-V11, weights in V0-V3 and V4-V7 by turns, replaced by their
+// differences to x, which op takes into V16-V19. The next weights are loaded meanwhile, for cores that issue in order.
+#define DIFFERENCES(w, x) \
+	SABD_16B(w, w, x);     \
+	SABD_16B(w+1, w+1, x); \
+	SABD_16B(w+2, w+2, x); \
+	SABD_16B(w+3, w+3, x)
+
+#define TAKE(op, w) \
+	op(16, w);   \
+	op(17, w+1); \
+	op(18, w+2); \
+	op(19, w+3)
 
 #define STEP16(op) \
+	FLDPQ   (R4), (F0, F1);    \
 	VLD4R.P 16(R2), [V8.S4, V9.S4, V10.S4, V11.S4]; \
-	STEP4(op, 0, 8);    \
-	STEP4(op, 64, 9);   \
-	STEP4(op, 128, 10); \
-	STEP4(op, 192, 11); \
-	ADD $256, R4
+	FLDPQ   32(R4), (F2, F3);  \
+	DIFFERENCES(0, 8);         \
+	FLDPQ   64(R4), (F4, F5);  \
+	FLDPQ   96(R4), (F6, F7);  \
+	TAKE(op, 0);               \
+	DIFFERENCES(4, 9);         \
+	FLDPQ   128(R4), (F0, F1); \
+	FLDPQ   160(R4), (F2, F3); \
+	TAKE(op, 4);               \
+	DIFFERENCES(0, 10);        \
+	FLDPQ   192(R4), (F4, F5); \
+	FLDPQ   224(R4), (F6, F7); \
+	TAKE(op, 0);               \
+	ADD     $256, R4;          \
+	DIFFERENCES(4, 11);        \
+	TAKE(op, 4)
 
-#define SUM(a, w, x) \
-	SABD_16B(w, w, x); \
-	UADALP_8H(a, w)
-
-#define SUMDOT(a, w, x) \
-	SABD_16B(w, w, x); \
-	UDOT_4S(a, w, 28)
-
-#define LARGEST(a, w, x) \
-	SABD_16B(w, w, x); \
-	UMAX_16B(a, a, w)
+#define SUM(a, w) UADALP_8H(a, w)
+#define SUMDOT(a, w) UDOT_4S(a, w, 28)
+#define LARGEST(a, w) UMAX_16B(a, a, w)
 
 #define ZERO4(a, b, c, d) \
 	VEOR a.B16, a.B16, a.B16; \
