@@ -11,10 +11,11 @@ func tileS8AVX2(acc *int32, accStride int, x *int8, xStride int, w *int8, k int,
 func gemvS8AVX2(acc *int32, x *int8, w *int8, n int, k int)
 
 // gemmS8VNNI computes acc[i][j] = Σ x[i][l] * w[j][l], with more = 1 added to what acc holds, for m rows of x, xStride bytes
-// from row to row, and n rows of w, wStride bytes from block to block, over k columns. m*k <= xPanel, groups = ceil(m/6).
+// from row to row, and n rows of w, wStride bytes from block to block, over k columns. m*k <= xPanel, groups = ceil(m/6). Every
+// sixteen k it brings fetch <= 256 bytes of the weights to come into the cache.
 //
 //go:noescape
-func gemmS8VNNI(acc *int32, x *int8, xStride int, w *int8, wStride int, sums *int32, k int, m int, n int, groups int, more int)
+func gemmS8VNNI(acc *int32, x *int8, xStride int, w *int8, wStride int, sums *int32, k int, m int, n int, groups int, more int, fetch int)
 
 // gemvS8VNNI is like gemvS8AVX2; sums are those of the weight rows.
 //
@@ -65,9 +66,10 @@ func gemmVNNI(acc []int32, x []int8, w []int8, sums []int32, m, k int) {
 	cols := min(k, xPanel/rows&^15)
 	for i := 0; i < m; i += rows {
 		mt := min(rows, m-i)
+		groups := (mt + 5) / 6
+		fetch := min((16+groups-1)/groups, 4) * 64 // of 16 lines that are four blocks by sixteen k
 		for j := 0; j < k; j += cols {
-			more := min(j, 1)
-			gemmS8VNNI(&acc[i*n], &x[i*k+j], k, &w[j*16], 16*k, &sums[0], min(cols, k-j), mt, n, (mt+5)/6, more)
+			gemmS8VNNI(&acc[i*n], &x[i*k+j], k, &w[j*16], 16*k, &sums[0], min(cols, k-j), mt, n, groups, min(j, 1), fetch)
 		}
 	}
 }

@@ -178,13 +178,13 @@ end:
 DATA signs<>+0(SB)/4, $0x80808080
 GLOBL signs<>(SB), RODATA|NOPTR, $4
 
-// func gemmS8VNNI(acc *int32, x *int8, xStride int, w *int8, wStride int, sums *int32, k int, m int, n int, groups int, more int)
+// func gemmS8VNNI(acc *int32, x *int8, xStride int, w *int8, wStride int, sums *int32, k int, m int, n int, groups int, more int, fetch int)
 //
 // A tile is up to six rows of x by four blocks: Z0-Z23, row by row. Z24-Z27 hold the blocks of these four k, Z28 the x.
 // The two ports that multiply also do exclusive ors, so x ^ 0x80 is made once for all columns, into the frame, from where loads broadcast
 // it: m*k is at most XPANEL. The m rows are split into groups that differ by one row at most, and each row count has its own
-// loop: no product is wasted. While a group passes by four blocks of weights, it brings a quarter of the next four into the second
-// level, and the groups after it what follows. more is 0 to start from -128 * sums, 1 to add to acc.
+// loop: no product is wasted. While the groups pass by four blocks of weights, they bring the next four into the second level, each its
+// share: fetch bytes every sixteen k, at most four lines. more is 0 to start from -128 * sums, 1 to add to acc.
 #define XPANEL 16384
 
 #define WEIGHTS(off) \
@@ -206,7 +206,7 @@ GLOBL signs<>(SB), RODATA|NOPTR, $4
 #define ROWS5(off) ROWS4(off); VPBROADCASTD (off*4)(AX)(BX*4), Z28; MULTIPLY(Z16, Z17, Z18, Z19)
 #define ROWS6(off) ROWS5(off); VPBROADCASTD (off*4)(AX)(R14*1), Z28; MULTIPLY(Z20, Z21, Z22, Z23)
 
-#define FETCH(off) PREFETCHT1 (off*64)(R13)(R9*1)
+#define FETCH(off) PREFETCHT1 (off*64)(R13)
 
 // SIXTEEN is one loop over all columns, sixteen at a time: R9 goes up to 0.
 #define SIXTEEN(rows, loop) \
@@ -221,6 +221,7 @@ loop:              \
 	rows(3);       \
 	FETCH(3);      \
 	ADDQ $16, AX;  \
+	ADDQ DX, R13;  \
 	ADDQ $256, R9; \
 	JLT  loop
 
@@ -265,7 +266,7 @@ loop:              \
 	SHLQ $2, AX;         \
 	MOVQ GROUPROWS, R8
 
-TEXT ·gemmS8VNNI(SB), 0, $16560-88
+TEXT ·gemmS8VNNI(SB), 0, $16560-96
 	VPBROADCASTD signs<>(SB), Z31
 	VPXORD       Z30, Z30, Z30
 
@@ -406,10 +407,9 @@ multiply:
 	LEAQ (BX)(BX*4), R14 // five
 	MOVQ BX, R9
 	SHLQ $4, R9          // from the end of the blocks, up to 0
-	MOVQ FETCHAT, R13
-	ADDQ R9, R13
-	MOVQ R13, FETCHAT
 	NEGQ R9
+	MOVQ FETCHAT, R13
+	MOVQ fetch+88(FP), DX
 	MOVQ GROUPROWS, R15
 	CMPQ R15, $6
 	JEQ  loop6
@@ -433,6 +433,7 @@ multiply:
 	JMP  store
 	SIXTEEN(ROWS6, loop6)
 store:
+	MOVQ R13, FETCHAT
 	PLACES
 	TO(Z0, Z1, Z2, Z3)
 	TO(Z4, Z5, Z6, Z7)

@@ -141,7 +141,7 @@ func TestInt8LogitsNearFloat32(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := m.NewSession(edge.Options{MaxTarget: 24})
+		s, err := m.NewSession(edge.Options{MaxTarget: 24, Scores: true}) // without scores nobody keeps the logits
 		if err != nil {
 			t.Fatal(err)
 		}

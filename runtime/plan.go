@@ -61,6 +61,7 @@ func (m *Model) NewSession(o Options) (*Session, error) {
 	s.scale = s.m.attentionScale()
 	s.allocate(&arena{})
 	s.encoderAttention, s.decoderAttention, s.crossAttention = s.attendSentence, s.attendSelf, s.attendCross
+	s.choosePart = s.choose
 	s.linearPart, s.step, s.encodeAll = s.multiplyPart, s.stepAll, s.encode
 	m.pool.grow(o.Threads)
 	return s, nil

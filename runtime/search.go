@@ -96,13 +96,7 @@ func (c *searchScratch) allocate(a *arena, part string, o Options) {
 // advance appends the step's tokens to the hypotheses of a sentence. logits [live, vocab].
 func (s *Session) advance(t *slot, logits []float32) {
 	for b := range t.live {
-		row := logits[b*s.vocab:][:s.m.cfg.TargetVocab]
-		for _, id := range s.m.cfg.Suppress {
-			row[id] = -maxFloat32
-		}
-		if t.length < s.opt.MinTarget {
-			row[s.m.cfg.EOS] = -maxFloat32
-		}
+		s.mask(t, logits[b*s.vocab:][:s.m.cfg.TargetVocab], 0)
 	}
 	if s.opt.Beam == 1 {
 		s.advanceGreedy(t, logits[:s.m.cfg.TargetVocab])
@@ -111,22 +105,92 @@ func (s *Session) advance(t *slot, logits []float32) {
 	}
 }
 
+// mask makes tokens that must not come lose; logits begin with that of token from.
+func (s *Session) mask(t *slot, logits []float32, from int) {
+	for _, id := range s.m.cfg.Suppress {
+		if i := int(id) - from; i >= 0 && i < len(logits) {
+			logits[i] = -maxFloat32
+		}
+	}
+	if i := int(s.m.cfg.EOS) - from; t.length < s.opt.MinTarget && i >= 0 && i < len(logits) {
+		logits[i] = -maxFloat32
+	}
+}
+
 // maxFloat32 stands for infinity in masked logits, as in CTranslate2: a masked token loses, yet nothing becomes NaN.
 const maxFloat32 = 3.40282346638528859811704183484516925440e+38
 
 func (s *Session) advanceGreedy(t *slot, logits []float32) {
 	best := s.set.ArgMax(logits)
+	s.append(t, best, logits[best]-s.set.LogSumExp(logits))
+}
+
+// append adds a token, chosen with that log-probability, to a sentence of greedy search.
+func (s *Session) append(t *slot, token int, score float32) {
 	h := &t.now
-	if s.opt.Scores {
-		h.score[0] += logits[best] - s.set.LogSumExp(logits)
-	}
-	h.tokens[t.length] = int32(best)
-	h.last[0] = int32(best)
+	h.score[0] += score
+	h.tokens[t.length] = int32(token)
+	h.last[0] = int32(token)
 	t.length++
-	if int32(best) == s.m.cfg.EOS || t.length == s.opt.MaxTarget {
+	if int32(token) == s.m.cfg.EOS || t.length == s.opt.MaxTarget {
 		s.end(t, h.tokens[:t.length], h.score[0])
 		t.state = slotDone
 	}
+}
+
+// choice is the largest logit of a row so far and its token; -1: none yet.
+type choice struct {
+	value float32
+	token int32
+}
+
+// better keeps the larger of two choices, the earlier token of equal ones.
+func (c *choice) better(value float32, token int) {
+	if c.token < 0 || value > c.value {
+		*c = choice{value, int32(token)}
+	}
+}
+
+// outputCols is how many columns of the output matrix are computed before they are looked at: a batch of 32 rows of them
+// stays in a second-level cache.
+const outputCols = 512
+
+// outputParts is how many parts of the output matrix are dealt out to the threads.
+func (s *Session) outputParts() int { return min(s.vocab/16, s.opt.Threads*4) }
+
+// choose finds each row's best token among part's share of the output columns.
+func (s *Session) choose(worker, part int) {
+	rows, blocks, parts := len(s.active), s.vocab/16, s.outputParts()
+	w, best := &s.workers[worker], s.choices[part*rows:][:rows]
+	for i := range best {
+		best[i].token = -1
+	}
+	end := blocks * (part + 1) / parts * 16
+	for n0 := blocks * part / parts * 16; n0 < end; n0 += outputCols {
+		n1 := min(n0+outputCols, end)
+		cols := s.m.output.columns(n0, n1)
+		s.set.Linear(w.logits, outputCols, s.q8, s.q8Scale, rows, &cols, 0, n1-n0, kernels.ActNone, nil, w.tile)
+		real := min(n1, s.m.cfg.TargetVocab) - n0
+		for i := range rows {
+			row := w.logits[i*outputCols:][:real]
+			s.mask(&s.slots[s.active[i].slot], row, n0)
+			if at := s.set.ArgMax(row); at >= 0 {
+				best[i].better(row[at], n0+at)
+			}
+		}
+	}
+}
+
+// chosen is a row's best token over all parts; -1 if no logit is a number.
+func (s *Session) chosen(row int) int {
+	rows := len(s.active)
+	best := s.choices[row]
+	for part := 1; part < s.outputParts(); part++ {
+		if c := s.choices[part*rows+row]; c.token >= 0 {
+			best.better(c.value, int(c.token))
+		}
+	}
+	return int(best.token)
 }
 
 func (s *Session) advanceBeam(t *slot, logits []float32) {

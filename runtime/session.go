@@ -25,6 +25,13 @@ type Options struct {
 }
 
 const (
+	// encoderRows is how many rows of several short sentences the encoder takes at once: enough that multiplying them takes
+	// longer than bringing the weights in.
+	encoderRows = 64
+
+	// fetchBytes of caches are more than a second-level cache holds together with the weights that pass through it.
+	fetchBytes = 16 << 20
+
 	defaultMaxLen = 256
 	maxBatch      = 1024
 	maxBeam       = 64
@@ -93,12 +100,18 @@ type Session struct {
 	x, h, qkv, ctx, ffn   []float32
 	q8                    []int8
 	q8Scale               []float32
-	logits                []float32 // [Batch*Beam, vocab]
+	logits                []float32 // [Batch*Beam, vocab]; none if greedy is set
 	workers               []workerScratch
+
+	// Greedy search without scores wants the best word of each row alone: logits are looked at where they come to be, a few
+	// hundred columns at a time, and never lie in memory whole. A batch's would take as long as the product itself.
+	greedy  bool
+	choices []choice // [part][row]
 
 	// Caches. Keys in blocks [head][pos/16][headDim][16], values [pos][Dim].
 	sourceBlocks, targetBlocks                 int
 	selfKeys, selfValues, crossKeys, crossVals []float32
+	fetch                                      bool // they are so large that it pays to ask for them ahead
 
 	search    searchScratch
 	sentences []sentence // of the encoder call under way
@@ -106,9 +119,9 @@ type Session struct {
 	layer     int
 
 	// Method values made once: making one allocates.
-	encoderAttention, decoderAttention, crossAttention, linearPart func(worker, part int)
-	step, encodeAll                                                func() error
-	running                                                        int
+	encoderAttention, decoderAttention, crossAttention, linearPart, choosePart func(worker, part int)
+	step, encodeAll                                                            func() error
+	running                                                                    int
 }
 
 // workerScratch is what one thread needs for itself.
@@ -117,6 +130,7 @@ type workerScratch struct {
 	scores []float32
 	keys   []float32 // one head's keys of one source sentence, in blocks
 	lanes  []float32 // 16
+	logits []float32 // [Batch, outputCols], if greedy is set
 }
 
 // sentence is one source sentence's place among the rows of an encoder call.
@@ -160,7 +174,7 @@ func (a *arena) count(part string, bytes int64) {
 func (s *Session) allocate(a *arena) {
 	c, o := s.m.cfg, s.opt
 	d, beams := c.Dim, o.Batch*o.Beam
-	s.rows = max(o.MaxSource, beams)
+	s.rows = max(o.MaxSource, beams, min(o.Batch*o.MaxSource, encoderRows))
 	s.ffnWidth, s.vocab = kernels.Pad16(c.FFN), kernels.Pad16(c.TargetVocab)
 	s.sourceBlocks, s.targetBlocks = kernels.Pad16(o.MaxSource)/16, kernels.Pad16(o.MaxTarget)/16
 
@@ -172,7 +186,11 @@ func (s *Session) allocate(a *arena) {
 	s.ffn = take[float32](a, act, s.rows, s.ffnWidth)
 	s.q8 = take[int8](a, act, s.rows, max(d, s.ffnWidth))
 	s.q8Scale = take[float32](a, act, s.rows)
-	s.logits = take[float32](a, act, beams, s.vocab)
+	if s.greedy = o.Beam == 1 && !o.Scores; s.greedy {
+		s.choices = take[choice](a, act, s.outputParts(), beams)
+	} else {
+		s.logits = take[float32](a, act, beams, s.vocab)
+	}
 	s.workers = make([]workerScratch, o.Threads)
 	for i := range s.workers {
 		s.workers[i] = workerScratch{
@@ -181,11 +199,15 @@ func (s *Session) allocate(a *arena) {
 			keys:   take[float32](a, act, s.sourceBlocks*16, d/c.Heads),
 			lanes:  take[float32](a, act, 16),
 		}
+		if s.greedy {
+			s.workers[i].logits = take[float32](a, act, beams, outputCols)
+		}
 	}
 	s.selfKeys = take[float32](a, cache, c.DecoderLayers, beams, s.targetBlocks*16, d)
 	s.selfValues = take[float32](a, cache, c.DecoderLayers, beams, o.MaxTarget, d)
 	s.crossKeys = take[float32](a, cache, c.DecoderLayers, o.Batch, s.sourceBlocks*16, d)
 	s.crossVals = take[float32](a, cache, c.DecoderLayers, o.Batch, o.MaxSource, d)
+	s.fetch = 4*(len(s.selfKeys)+len(s.selfValues)+len(s.crossKeys)+len(s.crossVals)) > fetchBytes
 
 	s.slots = make([]slot, o.Batch)
 	for i := range s.slots {
@@ -301,7 +323,11 @@ func (s *Session) stepAll() error {
 	for row := 0; row < len(s.active); {
 		t := &s.slots[s.active[row].slot]
 		n := t.live
-		s.advance(t, s.logits[row*s.vocab:][:n*s.vocab])
+		if s.greedy {
+			s.append(t, s.chosen(row), 0)
+		} else {
+			s.advance(t, s.logits[row*s.vocab:][:n*s.vocab])
+		}
 		row += n
 		if t.state == slotDecoding {
 			s.running++

@@ -132,11 +132,11 @@ func (s *Session) decode() error {
 		if err := s.linear(s.qkv, 3*d, h, rows, &l.qkv, kernels.ActNone, nil); err != nil {
 			return err
 		}
-		// Every row's key and value are stored before any row attends: hypotheses read each other's caches.
-		for j, r := range s.active {
-			k, v := s.selfCache(r.slot, r.beam, i)
-			storeKey(k, s.qkv[j*3*d+d:][:d], r.pos, d/m.cfg.Heads, s.targetBlocks)
-			copy(v[r.pos*d:], s.qkv[j*3*d+2*d:][:d])
+		if s.opt.Beam > 1 {
+			// Every row's key and value are stored before any row attends: hypotheses read each other's caches.
+			for j := range s.active {
+				s.remember(j)
+			}
 		}
 		s.pool.run(s.threadsFor(rows*s.longest*d), rows, s.decoderAttention)
 		if err := s.linear(s.x, d, s.ctx, rows, &l.out, kernels.ActNone, s.x); err != nil {
@@ -158,7 +158,29 @@ func (s *Session) decode() error {
 		}
 	}
 	s.normRows(s.x, s.x, rows, &m.decoderNorm)
+	if s.greedy {
+		if err := s.quantizeRows(s.x, rows, &m.output); err != nil {
+			return err
+		}
+		s.pool.run(s.threadsFor(rows*s.vocab*d), s.outputParts(), s.choosePart)
+		return nil
+	}
 	return s.linear(s.logits, s.vocab, s.x, rows, &m.output, kernels.ActNone, nil)
+}
+
+// remember stores the key and value of one row.
+func (s *Session) remember(row int) {
+	d, r := s.m.cfg.Dim, &s.active[row]
+	k, v := s.selfCache(r.slot, r.beam, s.layer)
+	storeKey(k, s.qkv[row*3*d+d:][:d], r.pos, d/s.m.cfg.Heads, s.targetBlocks)
+	copy(v[r.pos*d:], s.qkv[row*3*d+2*d:][:d])
+}
+
+// fetchCache asks for a share of what a row will attend to: the keys of head h, and as large a part of the values. The caches
+// of a large batch do not stay in the processor's from step to step, and strides hide them from its own guesses.
+func fetchCache(k, v []float32, h, positions, blocks, headDim int) {
+	kernels.Fetch(k[h*blocks*headDim*16:][:kernels.Pad16(positions)*headDim])
+	kernels.Fetch(v[h*positions*headDim:][:positions*headDim])
 }
 
 // attendSelf is the decoder's self-attention of one row over the positions so far, its own included. Where the hypotheses
@@ -168,13 +190,25 @@ func (s *Session) attendSelf(worker, part int) {
 	headDim := d / heads
 	r := &s.active[part]
 	w := &s.workers[worker]
+	if s.opt.Beam == 1 {
+		s.remember(part) // while its cache is at hand: nobody else reads it
+	}
 	queries := s.qkv[part*3*d:][:d]
 	ownK, _ := s.selfCache(r.slot, r.beam, s.layer)
 	ancestors := s.slots[r.slot].now.ancestors[r.beam*s.opt.MaxTarget:]
 	n := r.pos + 1
 	ctx := s.ctx[part*d:][:d]
 	clear(ctx)
+	var next *activeRow
+	var nextK, nextV []float32
+	if s.fetch && part+1 < len(s.active) {
+		next = &s.active[part+1]
+		nextK, nextV = s.selfCache(next.slot, next.beam, s.layer)
+	}
 	for h := range heads {
+		if next != nil {
+			fetchCache(nextK, nextV, h, next.pos+1, s.targetBlocks, headDim)
+		}
 		q := queries[h*headDim:][:headDim]
 		scores := w.scores[:n]
 		if s.opt.Beam == 1 {
@@ -228,7 +262,16 @@ func (s *Session) attendCross(worker, part int) {
 	scores := s.workers[worker].scores[:len(s.slots[r.slot].source)]
 	q, ctx := s.qkv[part*d:][:d], s.ctx[part*d:][:d]
 	clear(ctx)
+	var next *activeRow
+	var nextK, nextV []float32
+	if s.fetch && part+1 < len(s.active) && s.active[part+1].slot != r.slot {
+		next = &s.active[part+1]
+		nextK, nextV = s.crossCache(next.slot, s.layer)
+	}
 	for h := range heads {
+		if next != nil {
+			fetchCache(nextK, nextV, h, len(s.slots[next.slot].source), s.sourceBlocks, headDim)
+		}
 		s.set.Scores(scores, q[h*headDim:][:headDim], k[h*s.sourceBlocks*headDim*16:], s.scale)
 		s.set.Softmax(scores)
 		s.set.WeightedSum(ctx[h*headDim:][:headDim], scores, v[h*headDim:], d)
@@ -278,6 +321,17 @@ func (s *Session) normRows(dst, x []float32, rows int, n *norm) {
 // linear computes dst = act(x Wᵀ + b) + residual over rows of x. x [rows, K16] is quantized a row at a time; dst and
 // residual have ld columns; residual may be dst. The work is split over threads by output columns.
 func (s *Session) linear(dst []float32, ld int, x []float32, rows int, w *linear, act kernels.Activation, residual []float32) error {
+	if err := s.quantizeRows(x, rows, w); err != nil {
+		return err
+	}
+	s.job = linearJob{dst, ld, rows, w, act, residual}
+	blocks := w.N / 16
+	s.pool.run(s.threadsFor(rows*w.N*w.K), min(blocks, s.opt.Threads*4), s.linearPart)
+	return nil
+}
+
+// quantizeRows makes s.q8 and s.q8Scale of the input of w.
+func (s *Session) quantizeRows(x []float32, rows int, w *linear) error {
 	k := w.K
 	for i := range rows {
 		scale, ok := s.set.QuantizeRow(s.q8[i*k:][:k], x[i*k:][:k])
@@ -286,9 +340,6 @@ func (s *Session) linear(dst []float32, ld int, x []float32, rows int, w *linear
 		}
 		s.q8Scale[i] = scale
 	}
-	s.job = linearJob{dst, ld, rows, w, act, residual}
-	blocks := w.N / 16
-	s.pool.run(s.threadsFor(rows*w.N*w.K), min(blocks, s.opt.Threads*4), s.linearPart)
 	return nil
 }
 

@@ -14,6 +14,15 @@ type linear struct {
 	name string // for errors: the layer whose input left the range
 }
 
+// columns is the part of a matrix that gives outputs [n0, n1), both multiples of 16.
+func (l *linear) columns(n0, n1 int) kernels.Weights {
+	w := kernels.Weights{N: n1 - n0, K: l.K, Data: l.Data[n0*l.K : n1*l.K], Scale: l.Scale[n0:n1], Sum: l.Sum[n0:n1]}
+	if l.Bias != nil {
+		w.Bias = l.Bias[n0:n1]
+	}
+	return w
+}
+
 // norm is a layer norm over Dim values.
 type norm struct {
 	gamma, beta []float32
