@@ -3,3 +3,5 @@
 package models
 
 var embedded map[string]string
+
+var stories string
