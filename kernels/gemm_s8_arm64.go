@@ -72,14 +72,22 @@ func gemvDOTA55(acc []int32, x []int8, w []int8, sums []int32) {
 
 func gemmDOT(acc []int32, x []int8, w []int8, sums []int32, m, k int) {
 	acc, x, w = checkGemm(acc, x, w, sums, m, k)
-	n := len(sums)
 	if len(w) == 0 || m == 0 {
 		clear(acc)
 		return
 	}
+	rowsDOT(acc, x, w, len(sums), m, k)
+}
+
+// rowsDOT is gemmDOT of at least one row and one block: four rows at a time, a last single one by itself.
+func rowsDOT(acc []int32, x []int8, w []int8, n, m, k int) {
 	for b := 0; b < n; b += 16 {
-		for i := 0; i < m; i += 4 {
+		i := 0
+		for ; i+1 < m; i += 4 {
 			tileS8DOT(&acc[i*n+b], n*4, &x[i*k], k, &w[b*k], k, min(m-i, 4))
+		}
+		if i < m {
+			gemvS8DOT(&acc[i*n+b], &x[i*k], &w[b*k], 16, k)
 		}
 	}
 }

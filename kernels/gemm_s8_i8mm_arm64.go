@@ -35,8 +35,6 @@ func gemmI8MM(acc []int32, x []int8, w []int8, sums []int32, m, k int) {
 		i += rows
 	}
 	if i < m {
-		for b := 0; b < n; b += 16 {
-			tileS8DOT(&acc[i*n+b], n*4, &x[i*k], k, &w[b*k], k, m-i)
-		}
+		rowsDOT(acc[i*n:], x[i*k:], w, n, m-i, k)
 	}
 }
