@@ -19,10 +19,10 @@
 	PAIRS(x+2, w, 24); \
 	PAIRS(x+3, w, 28)
 
-// Eight k of eight weight rows, pairwise: from the blocks at o and o+64 from R16 into a to d. Uses V8-V11.
+// Eight k of eight weight rows, pairwise: from the blocks at o and o+64 from R11 into a to d. Uses V8-V11.
 #define ZIPPED(o, a, b, c, d) \
-	FLDPQ (o)(R16), (F8, F9);       \
-	FLDPQ (o+64)(R16), (F10, F11);  \
+	FLDPQ (o)(R11), (F8, F9);       \
+	FLDPQ (o+64)(R11), (F10, F11);  \
 	VZIP1 V10.S4, V8.S4, a.S4;      \
 	VZIP2 V10.S4, V8.S4, b.S4;      \
 	VZIP1 V11.S4, V9.S4, c.S4;      \
@@ -44,8 +44,8 @@
 	FSTPQ (F0, F1), (R19);     \
 	ADD   R1, R19
 
-// tile8x8 multiplies the pairs of x at R15 by eight weight rows, zipped ones at R16 if R21 is not 0, else those of the half
-// block at R16, and stores R20 rows, at least five, at R19, R1 bytes apart, or adds to them if R9 is not 0. R7: k.
+// tile8x8 multiplies the pairs of x at R15 by eight weight rows, zipped ones at R11 if R21 is not 0, else those of the half
+// block at R11, and stores R20 rows, at least five, at R19, R1 bytes apart, or adds to them if R9 is not 0. R7: k.
 // Changes R15-R17, R19.
 TEXT tile8x8<>(SB), NOSPLIT, $0
 	VEOR V16.B16, V16.B16, V16.B16
@@ -75,23 +75,23 @@ direct: // sixteen k
 	FLDPQ 96(R15), (F14, F15)
 	ZIPPED(128, V4, V5, V6, V7)
 	ADD   $128, R15
-	ADD   $256, R16
+	ADD   $256, R11
 	SUBS  $16, R17
 	TILE(12, 4)
 	BGT   direct
 	B     store
 panel: // sixteen k
 	FLDPQ (R15), (F0, F1)
-	FLDPQ (R16), (F4, F5)
-	FLDPQ 32(R16), (F6, F7)
+	FLDPQ (R11), (F4, F5)
+	FLDPQ 32(R11), (F6, F7)
 	FLDPQ 32(R15), (F2, F3)
 	FLDPQ 64(R15), (F12, F13)
 	TILE(0, 4)
-	FLDPQ 64(R16), (F8, F9)
-	FLDPQ 96(R16), (F10, F11)
+	FLDPQ 64(R11), (F8, F9)
+	FLDPQ 96(R11), (F10, F11)
 	FLDPQ 96(R15), (F14, F15)
 	ADD   $128, R15
-	ADD   $128, R16
+	ADD   $128, R11
 	SUBS  $16, R17
 	TILE(12, 8)
 	BGT   panel
@@ -152,7 +152,7 @@ eight:
 	MOVD R22, R23
 	MOVD $4, R24
 pair:
-	MOVD R2, R11
+	MOVD R2, R16
 	CMP  $1, R12
 	CSEL GT, R3, ZR, R13
 	CSET GT, R19
@@ -164,16 +164,16 @@ pair:
 	CSET GT, R19
 	ADD  R13, R2
 	SUB  R19, R12
-	MOVD R23, R16
+	MOVD R23, R11
 	MOVD R7, R17
 sixteen:
-	FMOVQ.P 16(R11), F0
+	FMOVQ.P 16(R16), F0
 	FMOVQ.P 16(R15), F1
 	VZIP1   V1.D2, V0.D2, V2.D2
 	VZIP2   V1.D2, V0.D2, V3.D2
-	FMOVQ   F2, (R16)
-	FMOVQ   F3, 64(R16)
-	ADD     $128, R16
+	FMOVQ   F2, (R11)
+	FMOVQ   F3, 64(R11)
+	ADD     $128, R11
 	SUBS    $16, R17
 	BGT     sixteen
 	ADD     $16, R23
@@ -190,17 +190,17 @@ sixteen:
 block:
 	CBNZ R21, zip
 	MOVD R10, R15
-	MOVD R4, R16
+	MOVD R4, R11
 	MOVD R0, R19
 	MOVD R8, R20
 	BL   tile8x8<>(SB)
 	MOVD R10, R15
-	ADD  $32, R4, R16
+	ADD  $32, R4, R11
 	ADD  $32, R0, R19
 	BL   tile8x8<>(SB)
 	B    next
 zip:
-	MOVD R4, R16
+	MOVD R4, R11
 	MOVD R14, R15
 	ADD  R7<<3, R14, R23
 	MOVD R7, R17
@@ -213,7 +213,7 @@ zip8: // eight k of sixteen weight rows
 	FSTPQ (F4, F5), (R23)
 	FSTPQ (F6, F7), 32(R23)
 	ADD   $64, R23
-	ADD   $128, R16
+	ADD   $128, R11
 	SUBS  $8, R17
 	BGT   zip8
 	MOVD  R14, R25        // the half block
@@ -224,7 +224,7 @@ half:
 	MOVD  R8, R12
 tiles:
 	MOVD  R22, R15
-	MOVD  R25, R16
+	MOVD  R25, R11
 	MOVD  R24, R19
 	MOVD  $8, R20
 	CMP   R20, R12
