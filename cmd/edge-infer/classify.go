@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/edge-infer/edge-infer/convert/npy"
 	edge "github.com/edge-infer/edge-infer/runtime"
 )
 
@@ -58,7 +61,7 @@ counted from 0, in the order of the training data.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.model, "model", "m", "", "`FILE` of a model, or the name of an embedded one (default iris)")
-	flags.StringVarP(&f.input, "input", "i", "", "read queries from `FILE` instead of standard input, a line each")
+	flags.StringVarP(&f.input, "input", "i", "", "read queries from `FILE` instead of standard input: CSV, a line each, or a NumPy .npy array")
 	flags.StringVarP(&f.output, "output", "o", "", "write to `FILE`, which appears when it is complete")
 	flags.IntVarP(&f.options.K, "k", "k", 0, "how many neighbours vote (default: what the model says)")
 	flags.StringVar(&f.options.Metric, "metric", "", strings.Join(edge.Metrics(), ", ")+" (default: what the model says)")
@@ -130,13 +133,10 @@ func (f *classifyFlags) run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer out.Abort()
-	next := fromArguments(args)
+	next := fromText(fromArguments(args), m.KNN().Cols)
 	if len(args) == 0 {
-		next = fromLines(in, "")
-		if f.header {
-			if _, err := next(ctx, 1); err != nil && err != io.EOF {
-				return err
-			}
+		if next, err = f.fromInput(ctx, in, m.KNN().Cols); err != nil {
+			return err
 		}
 	}
 	bad, total := 0, 0
@@ -176,19 +176,89 @@ func noteKNN(cfg *edge.KNNConfig, c *edge.Classifier) {
 	}
 }
 
-// answerLines prints one line of output for each line and returns how many could not be answered.
-func (f *classifyFlags) answerLines(cfg *edge.KNNConfig, c *edge.Classifier, lines []line, out io.Writer) (bad int, err error) {
+// question is one query, or why it is none.
+type question struct {
+	where  string // "line 3", "row 3"
+	values []float64
+	err    error
+}
+
+// questionSource gives up to n queries that are there, waiting for the first only; io.EOF at the end.
+type questionSource func(ctx context.Context, n int) ([]question, error)
+
+// fromText reads the numbers of lines.
+func fromText(next lineSource, cols int) questionSource {
+	return func(ctx context.Context, n int) ([]question, error) {
+		lines, err := next(ctx, n)
+		questions := make([]question, len(lines))
+		for i, l := range lines {
+			questions[i] = question{where: l.where, err: l.err}
+			if l.err == nil {
+				questions[i].values, questions[i].err = parseValues(l.text, cols)
+			}
+		}
+		return questions, err
+	}
+}
+
+// fromInput reads lines, or the rows of a NumPy array if the input begins as one.
+func (f *classifyFlags) fromInput(ctx context.Context, in *os.File, cols int) (questionSource, error) {
+	if !isTerminal(in) {
+		// The first byte of an array begins no text, so that waiting for it alone does not keep a line waiting.
+		head := bufio.NewReader(in)
+		if first, err := head.Peek(1); err == nil && first[0] == npy.Magic[0] {
+			return fromArray(head, in.Name())
+		}
+		return f.skipHeader(ctx, fromText(readLines(head).take, cols))
+	}
+	return f.skipHeader(ctx, fromText(fromLines(in, ""), cols))
+}
+
+func (f *classifyFlags) skipHeader(ctx context.Context, next questionSource) (questionSource, error) {
+	if f.header {
+		if _, err := next(ctx, 1); err != nil && err != io.EOF {
+			return nil, err
+		}
+	}
+	return next, nil
+}
+
+// fromArray gives the rows of a .npy file, which is read into memory.
+func fromArray(in io.Reader, name string) (questionSource, error) {
+	data, err := io.ReadAll(in)
+	if err != nil {
+		return nil, err
+	}
+	a, err := npy.Read(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		return nil, &edge.InputError{Reason: fmt.Sprintf("%s: %v", name, err)}
+	}
+	done := 0
+	return func(ctx context.Context, n int) ([]question, error) {
+		if done == a.Rows() {
+			return nil, io.EOF
+		}
+		var questions []question
+		for ; done < a.Rows() && len(questions) < n; done++ {
+			q := question{where: fmt.Sprintf("row %d", done), values: make([]float64, a.Cols())}
+			if err := a.Row(q.values, done); err != nil {
+				q.values, q.err = nil, &edge.InputError{Reason: err.Error()}
+			}
+			questions = append(questions, q)
+		}
+		return questions, ctx.Err()
+	}, nil
+}
+
+// answerLines prints one line of output for each query and returns how many could not be answered.
+func (f *classifyFlags) answerLines(cfg *edge.KNNConfig, c *edge.Classifier, lines []question, out io.Writer) (bad int, err error) {
 	start := time.Now()
 	c.Reset()
 	queries := make([]int, len(lines))
-	values := make([][]float64, len(lines))
 	for i := range lines {
 		l := &lines[i]
 		if l.err == nil {
-			values[i], l.err = parseValues(l.text, cfg.Cols)
-		}
-		if l.err == nil {
-			queries[i], l.err = c.Add(values[i])
+			queries[i], l.err = c.Add(l.values)
 		}
 		if l.err != nil {
 			bad++
@@ -202,7 +272,7 @@ func (f *classifyFlags) answerLines(cfg *edge.KNNConfig, c *edge.Classifier, lin
 	for i, l := range lines {
 		switch {
 		case f.json:
-			err = f.printJSON(out, cfg, c, queries[i], values[i], l.err, elapsed)
+			err = f.printJSON(out, cfg, c, queries[i], l.values, l.err, elapsed)
 		case l.err != nil:
 			_, err = io.WriteString(out, "\n")
 		default:

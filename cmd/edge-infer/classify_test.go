@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -63,6 +65,24 @@ func TestClassify(t *testing.T) {
 			}
 		})
 	}
+	// A NumPy array of two rows, and one that is cut.
+	head := "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 4), }"
+	head += strings.Repeat(" ", 117-len(head)) + "\n"
+	array := "\x93NUMPY\x01\x00" + string([]byte{byte(len(head)), 0}) + head
+	for _, v := range []float32{5, 3, 1, 0.25, 6, 3, 6, 2} {
+		array += string(binary.LittleEndian.AppendUint32(nil, math.Float32bits(v)))
+	}
+	path := filepath.Join(t.TempDir(), "q.npy")
+	if err := os.WriteFile(path, []byte(array), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []result{runProgram(t, array, "classify"), runProgram(t, "", "classify", "-i", path)} {
+		r.expect(t, exitOK)
+		if r.stdout != "setosa\nvirginica\n" {
+			t.Errorf("array: %q", r.stdout)
+		}
+	}
+	runProgram(t, array[:len(array)-3], "classify").expect(t, exitInput)
 	runProgram(t, "", "translate", "-m", "iris", "x").expect(t, exitModel, "knn")
 	r := runProgram(t, "", "inspect", "iris")
 	r.expect(t, exitOK)
