@@ -15,8 +15,10 @@ const (
 	scanWork = 4 << 20
 	// maxSample is the largest k for which a first threshold is sought in a sample of the rows.
 	maxSample = 64
-	// samplePieces of samplePiece rows, evenly spread, are that sample: rows often lie sorted by class.
+	// samplePieces pieces, evenly spread, are that sample: rows often lie sorted by class. Together they are a 16th of the rows, and
+	// at most 8 times samplePiece.
 	samplePieces = 8
+	sampleShare  = 16
 	samplePiece  = 256
 	// pendingRows wait until they are ranked, those that seem nearest first, so that few of the others need to be.
 	pendingRows = 1024
@@ -360,7 +362,7 @@ func (c *Classifier) sampleRows(p *knnPart, from, to int) {
 	for i := range c.count {
 		p.searches[i].samples = p.searches[i].samples[:0]
 	}
-	rows := min(c.rowsAt, samplePiece)
+	rows := min(c.rowsAt, max((to-from)/(samplePieces*sampleShare)&^15, 16), samplePiece)
 	tiles := (to - from + rows - 1) / rows
 	pieces := min(tiles, samplePieces)
 	for piece := range pieces {
