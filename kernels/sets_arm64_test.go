@@ -26,3 +26,24 @@ func TestSortVariants(t *testing.T) {
 		}
 	}
 }
+
+// TestLongDifferences: sums of the largest differences stay exact where 16 bits would overflow.
+func TestLongDifferences(t *testing.T) {
+	const k = 2064
+	x, w := make([]int8, k), make([]int8, 16*k)
+	for i := range x {
+		x[i] = 127
+	}
+	for i := range w {
+		w[i] = -127
+	}
+	for _, s := range Available() {
+		acc := make([]int32, 16)
+		s.L1S8(acc, x, w, 1, k)
+		for n, v := range acc {
+			if v != 254*k {
+				t.Fatalf("%s: [%d] is %d, want %d", s.Name, n, v, 254*k)
+			}
+		}
+	}
+}
