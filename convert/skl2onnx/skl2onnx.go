@@ -307,7 +307,7 @@ func (p *pattern) scan(n *onnx.Node, root bool, power float64) (query, rows stri
 		p.m.Metric = "euclidean"
 	case slices.Equal(ops, []string{"Sub", "Abs", "ReduceSum"}) && !root && power == 0:
 		p.m.Metric = "manhattan"
-	case slices.Equal(ops, []string{"Sub", "Abs", "Pow", "ReduceSum"}) && !root && exponent >= 1 && math.Abs(power*exponent-1) < 1e-6:
+	case slices.Equal(ops, []string{"Sub", "Abs", "Pow", "ReduceSum"}) && !root && exponent >= 1 && math.Abs(float64(power*exponent)-1) < 1e-6:
 		p.m.Metric, p.m.P = "minkowski", exponent
 	default:
 		return "", "", fmt.Errorf("the body of its Scan computes %v, which is no metric that is known", ops)
