@@ -3,6 +3,8 @@ module github.com/edge-infer/edge-infer
 go 1.24.0
 
 require (
+	// Curves on a terminal: how long models remember.
+	github.com/guptarohit/asciigraph v0.10.0
 	// Which instruction sets the CPU has, and on ARM its part number: the choice of kernels at start-up.
 	github.com/klauspost/cpuid/v2 v2.4.2
 	// The command line: subcommands, flags, help, shell completion.

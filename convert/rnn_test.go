@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"os"
 	"path/filepath"
@@ -287,6 +288,41 @@ func TestRNNGoldens(t *testing.T) {
 		})
 	}
 }
+
+// TestRNNBits: the very bits of the outputs, which are the same on every machine. Run it under QEMU, too.
+func TestRNNBits(t *testing.T) {
+	goldens, _ := filepath.Glob(filepath.Join(rnnFolder, "golden", "*.golden.json"))
+	sum := fnv.New64a()
+	for _, golden := range goldens {
+		var c rnnCase
+		if err := readJSON(golden, &c); err != nil {
+			t.Fatal(err)
+		}
+		src := strings.TrimSuffix(golden, ".golden.json") + ".pt"
+		if _, err := os.Stat(src); err != nil {
+			src = strings.TrimSuffix(src, ".pt") + ".safetensors"
+		}
+		path := filepath.Join(t.TempDir(), "model.ei8")
+		if _, err := Convert(context.Background(), src, path, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		m, err := edge.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range runBatch(t, m, &c, edge.StreamOptions{Batch: len(c.Output), MaxSteps: 8}, false) {
+			var b [4]byte
+			binary.LittleEndian.PutUint32(b[:], math.Float32bits(v))
+			sum.Write(b[:])
+		}
+		m.Close()
+	}
+	if got := sum.Sum64(); got != rnnBits {
+		t.Errorf("the outputs hash to %#x, on the machine where they were first computed to %#x", got, uint64(rnnBits))
+	}
+}
+
+const rnnBits = 0xb816058b15506284
 
 // TestRNNReferences: every case that another runtime keeps of PyTorch.
 func TestRNNReferences(t *testing.T) {

@@ -22,6 +22,19 @@ type CompleteOptions struct {
 
 const maxTop = 1000
 
+// Check says what is out of range, as *InputError.
+func (o CompleteOptions) Check() error {
+	switch {
+	case o.Words < 0 || o.Words > 1<<20:
+		return &InputError{fmt.Sprintf("the number of words is %d, must be 1 to %d", o.Words, 1<<20)}
+	case o.Top < 0 || o.Top > maxTop:
+		return &InputError{fmt.Sprintf("the number of candidates is %d, must be 0 to %d", o.Top, maxTop)}
+	case !(o.Temperature >= 0 && o.Temperature <= 100):
+		return &InputError{fmt.Sprintf("the temperature is %g, must be 0 to 100", o.Temperature)}
+	}
+	return nil
+}
+
 // Candidate is a word that may come next.
 type Candidate struct {
 	ID          int32   `json:"id"`
@@ -79,14 +92,10 @@ func (c *Completer) Complete(ctx context.Context, s string, o CompleteOptions) (
 	if o.Words == 0 {
 		o.Words = 1
 	}
-	switch {
-	case o.Words < 1 || o.Words > 1<<20:
-		return nil, &InputError{fmt.Sprintf("the number of words is %d, must be 1 to %d", o.Words, 1<<20)}
-	case o.Top < 0 || o.Top > maxTop:
-		return nil, &InputError{fmt.Sprintf("the number of candidates is %d, must be 0 to %d", o.Top, maxTop)}
-	case !(o.Temperature >= 0 && o.Temperature <= 100):
-		return nil, &InputError{fmt.Sprintf("the temperature is %g, must be 0 to 100", o.Temperature)}
-	case !utf8.ValidString(s):
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	if !utf8.ValidString(s) {
 		return nil, &InputError{"not valid UTF-8"}
 	}
 	out := &Completion{}

@@ -34,6 +34,12 @@ or a file of training rows, which become a model of nearest neighbours:
 
   CSV, TSV              a row of numbers a line, with a column of labels
 
+or a file of a recurrent network (RNN, LSTM, GRU):
+
+  PyTorch               a state dict: .pt (zip), .safetensors; beside it NAME.json
+                        for what it does not say: vocabulary, tokenizer, output
+  ONNX                  .onnx with a chain of LSTM, GRU or RNN nodes
+
 No Python is needed and nothing inside SRC is run. Tensors pass through a few rows
 at a time, so that a 512 MB board can convert its own models. FILE appears when it
 is complete. The table at the end says what int8 cost.`,
@@ -67,6 +73,8 @@ is complete. The table at the end says what int8 cost.`,
 	flags.StringVar(&o.Source, "source", "", "`WHERE` the model came from: address, revision")
 	addKNNFlags(flags, &o.KNN)
 	flags.StringArrayVar(&o.Attributions, "attribution", nil, "a `LINE` to be shown with the model; may be given again")
+	flags.StringVar(&o.RNN.Settings, "settings", "", "of a recurrent network: the JSON `FILE` that says what a checkpoint does not (default: NAME.json beside it)")
+	flags.StringArrayVar(&o.RNN.Map, "map", nil, "of a recurrent network: `OURS=THEIRS`, such as rnn=decoder.lstm, embed=tokens, head.0=classifier")
 	return cmd
 }
 

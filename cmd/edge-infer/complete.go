@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	edge "github.com/edge-infer/edge-infer/runtime"
+)
+
+// defaultCompleter is the embedded model that completes when none is named.
+const defaultCompleter = "lstm"
+
+type completeFlags struct {
+	model, input, output string
+	memory               string
+	options              edge.CompleteOptions
+	json                 bool
+}
+
+func newCompleteCommand() *cobra.Command {
+	f := &completeFlags{}
+	cmd := &cobra.Command{
+		Use:   "complete [TEXT...]",
+		Short: "Go on where a text ends, word by word",
+		Long: `Prints the word that comes next, or the next n, one line for each TEXT. Without
+TEXT it reads standard input line by line and answers each at once. A line that
+cannot be completed gives an empty line, a word on standard error why, and exit
+code 1 at the end.
+
+Two models are built in, of equal size: lstm, and rnn, which has no gates to hold
+on to what it has read (edge-infer recall shows the difference). The answer is the
+same on every machine, with a temperature too.`,
+		Example: `  edge-infer complete "Apple is"                                # red
+  edge-infer complete "Tom is a cat. Tom's favorite food is"    # fish
+  edge-infer complete --model rnn --top 5 "Tom is a cat. Tom likes to eat"
+  edge-infer complete -n 12 --temperature 0.8 --seed 3 "I want to"
+  edge-infer complete --model my.ei8 < beginnings.txt`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			for name, n := range map[string]int{"words": f.options.Words, "top": f.options.Top} {
+				if n < 1 && cmd.Flags().Changed(name) {
+					return &usageError{fmt.Sprintf("--%s is %d, must be 1 or more", name, n), ""}
+				}
+			}
+			return f.run(cmd.Context(), args)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&f.model, "model", "m", defaultCompleter, "lstm, rnn, or the `FILE` of a model that predicts words")
+	flags.StringVarP(&f.input, "input", "i", "", "read lines from `FILE` instead of standard input")
+	flags.StringVarP(&f.output, "output", "o", "", "write to `FILE`, which appears when it is complete")
+	flags.IntVarP(&f.options.Words, "words", "n", 1, "`WORDS` to add")
+	flags.IntVar(&f.options.Top, "top", 0, "a table of the `N` most likely next words instead, with their probabilities")
+	flags.Float32Var(&f.options.Temperature, "temperature", 0, "0 takes the most likely word; 1 draws words as often as the model expects them")
+	flags.Uint64Var(&f.options.Seed, "seed", 1, "of the draws: the same seed gives the same words")
+	flags.StringVar(&f.memory, "memory", "", "refuse to take more than `SIZE`, such as 64M (default: what the machine has free)")
+	flags.BoolVar(&f.json, "json", false, "one object a line: source, text, words with their probabilities, candidates, unknown words")
+	return cmd
+}
+
+func (f *completeFlags) run(ctx context.Context, args []string) (err error) {
+	if len(args) > 0 && f.input != "" {
+		return &usageError{"both texts and an input file were given", "give one of them"}
+	}
+	in := os.Stdin
+	if f.input != "" {
+		if in, err = os.Open(f.input); err != nil {
+			return err
+		}
+		defer in.Close()
+	}
+	memory, err := parseSize(f.memory)
+	if err != nil {
+		return err
+	}
+	m, err := openModel(f.model)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	options := edge.StreamOptions{MaxSteps: 16, Memory: memory}
+	plan, err := m.PlanStream(options)
+	if err != nil {
+		return err
+	}
+	limitMemory(plan)
+	c, err := m.NewCompleter(options)
+	if err != nil {
+		return asUsageError(err)
+	}
+	// What is wrong with the flags is found before any input is read.
+	if err := f.options.Check(); err != nil {
+		return asUsageError(err)
+	}
+	out, err := createOutput(f.output)
+	if err != nil {
+		return err
+	}
+	defer out.Abort()
+	next := fromArguments(args)
+	if len(args) == 0 {
+		next = fromLines(in, "")
+	}
+	bad, total := 0, 0
+	for {
+		lines, err := next(ctx, 1)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		for _, l := range lines {
+			total++
+			ok, err := f.line(ctx, c, l, out)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				bad++
+			}
+		}
+		if err := out.Flush(); err != nil {
+			return err
+		}
+	}
+	if err := out.Finish(); err != nil {
+		return err
+	}
+	if bad > 0 {
+		return &edge.InputError{Reason: fmt.Sprintf("%d of %d could not be completed: see above", bad, total)}
+	}
+	return nil
+}
+
+// line completes one line and reports whether it could.
+func (f *completeFlags) line(ctx context.Context, c *edge.Completer, l line, out io.Writer) (ok bool, err error) {
+	done := &edge.Completion{}
+	if l.err == nil {
+		var wrong *edge.InputError
+		done, l.err = c.Complete(ctx, l.text, f.options)
+		if l.err != nil && !errors.As(l.err, &wrong) {
+			return false, l.err
+		}
+	}
+	if l.err != nil {
+		done = &edge.Completion{}
+		fmt.Fprintf(os.Stderr, "edge-infer: %s: %v\n", l.where, l.err)
+	}
+	for _, word := range done.Unknown {
+		fmt.Fprintf(os.Stderr, "edge-infer: %s: warning: the model does not know the word %q\n", l.where, word)
+	}
+	switch {
+	case f.json:
+		err = f.printJSON(out, l, done)
+	case f.options.Top > 0 && l.err == nil:
+		_, err = out.Write(candidateTable(done))
+	default:
+		_, err = io.WriteString(out, strings.ReplaceAll(done.Text, "\n", " ")+"\n")
+	}
+	return l.err == nil, err
+}
+
+// candidateTable lists the most likely words of each place, the best first.
+func candidateTable(c *edge.Completion) []byte {
+	var table bytes.Buffer
+	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	for i, row := range c.Top {
+		for rank, x := range row {
+			fmt.Fprintf(w, "%d\t%d\t%s\t%.2f %%\n", i+1, rank+1, x.Word, 100*x.Probability)
+		}
+	}
+	w.Flush()
+	return table.Bytes()
+}
+
+func (f *completeFlags) printJSON(out io.Writer, l line, c *edge.Completion) error {
+	object := struct {
+		Source  string             `json:"source"`
+		Text    string             `json:"text"`
+		Words   []edge.Candidate   `json:"words"`
+		Top     [][]edge.Candidate `json:"top,omitempty"`
+		Unknown []string           `json:"unknown,omitempty"`
+		Error   string             `json:"error,omitempty"`
+	}{l.text, c.Text, c.Words, c.Top, c.Unknown, ""}
+	if l.err != nil {
+		object.Error = l.err.Error()
+	}
+	if object.Words == nil {
+		object.Words = []edge.Candidate{}
+	}
+	e := json.NewEncoder(out)
+	e.SetEscapeHTML(false)
+	return e.Encode(object)
+}
