@@ -12,10 +12,11 @@ func gemvS8AVX2(acc *int32, x *int8, w *int8, n int, k int)
 
 // gemmS8VNNI computes acc[i][j] = Σ x[i][l] * w[j][l], with more = 1 added to what acc holds, for m rows of x, xStride bytes
 // from row to row, and n rows of w, wStride bytes from block to block, over k columns. m*k <= xPanel, groups = ceil(m/6). Every
-// sixteen k it brings fetch <= 256 bytes of the weights to come into the cache.
+// sixteen k it brings fetch <= 256 bytes of the weights to come into the cache: those from w + next on, or if next is 0 the next
+// four blocks while it passes by four.
 //
 //go:noescape
-func gemmS8VNNI(acc *int32, x *int8, xStride int, w *int8, wStride int, sums *int32, k int, m int, n int, groups int, more int, fetch int)
+func gemmS8VNNI(acc *int32, x *int8, xStride int, w *int8, wStride int, sums *int32, k int, m int, n int, groups int, more int, fetch int, next int)
 
 // gemvS8VNNI is like gemvS8AVX2; sums are those of the weight rows.
 //
@@ -61,15 +62,20 @@ func gemmVNNI(acc []int32, x []int8, w []int8, sums []int32, m, k int) {
 		clear(acc)
 		return
 	}
-	// At most as many rows, then as many columns, at a time as the panel holds.
-	rows := max(min(m, xPanel/min(k, 512)), 1)
-	cols := min(k, xPanel/rows&^15)
-	for i := 0; i < m; i += rows {
-		mt := min(rows, m-i)
-		groups := (mt + 5) / 6
+	// At most as many rows, shared out evenly, then as many columns, at a time as the panel holds.
+	rows := xPanel / min(k, 512)
+	tiles := (m + rows - 1) / rows
+	for t := range tiles {
+		i, to := m*t/tiles, m*(t+1)/tiles
+		groups := (to - i + 5) / 6
 		fetch := min((16+groups-1)/groups, 4) * 64 // of 16 lines that are four blocks by sixteen k
+		cols := min(k, xPanel/(to-i)&^15)
 		for j := 0; j < k; j += cols {
-			gemmS8VNNI(&acc[i*n], &x[i*k+j], k, &w[j*16], 16*k, &sums[0], min(cols, k-j), mt, n, groups, min(j, 1), fetch)
+			next := 0
+			if cols < k {
+				next = n*k + n*j - j*16 // passing by some columns brings in as large a part of the n rows that follow
+			}
+			gemmS8VNNI(&acc[i*n], &x[i*k+j], k, &w[j*16], 16*k, &sums[0], min(cols, k-j), to-i, n, groups, min(j, 1), fetch, next)
 		}
 	}
 }

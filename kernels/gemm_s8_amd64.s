@@ -178,13 +178,13 @@ end:
 DATA signs<>+0(SB)/4, $0x80808080
 GLOBL signs<>(SB), RODATA|NOPTR, $4
 
-// func gemmS8VNNI(acc *int32, x *int8, xStride int, w *int8, wStride int, sums *int32, k int, m int, n int, groups int, more int, fetch int)
+// func gemmS8VNNI(acc *int32, x *int8, xStride int, w *int8, wStride int, sums *int32, k int, m int, n int, groups int, more int, fetch int, next int)
 //
 // A tile is up to six rows of x by four blocks: Z0-Z23, row by row. Z24-Z27 hold the blocks of these four k, Z28 the x.
 // The two ports that multiply also do exclusive ors, so x ^ 0x80 is made once for all columns, into the frame, from where loads broadcast
 // it: m*k is at most XPANEL. The m rows are split into groups that differ by one row at most, and each row count has its own
 // loop: no product is wasted. While the groups pass by four blocks of weights, they bring the next four into the second level, each its
-// share: fetch bytes every sixteen k, at most four lines. more is 0 to start from -128 * sums, 1 to add to acc.
+// share: fetch bytes every sixteen k, at most four lines. With next they fetch from w + next on instead. more is 0 to start from -128 * sums, 1 to add to acc.
 #define XPANEL 16384
 
 #define WEIGHTS(off) \
@@ -266,7 +266,7 @@ loop:              \
 	SHLQ $2, AX;         \
 	MOVQ GROUPROWS, R8
 
-TEXT ·gemmS8VNNI(SB), 0, $16560-96
+TEXT ·gemmS8VNNI(SB), 0, $16560-104
 	VPBROADCASTD signs<>(SB), Z31
 	VPXORD       Z30, Z30, Z30
 
@@ -318,6 +318,9 @@ rowDone:
 	MOVQ n+64(FP), AX
 	SHRQ $4, AX
 	MOVQ AX, BLOCKS
+	MOVQ next+96(FP), AX
+	ADDQ w+24(FP), AX
+	MOVQ AX, FETCHAT
 	MOVQ sums+40(FP), AX
 	MOVQ AX, SUMSAT
 	MOVQ w+24(FP), AX
@@ -355,7 +358,11 @@ three:
 	ADDQ    $64, AX
 four:
 	MOVQ    AX, OFF3
+	MOVQ    next+96(FP), AX
+	TESTQ   AX, AX
+	JNE     fetches
 	MOVQ    R12, FETCHAT // what lies behind the four
+fetches:
 	MOVQ    PANEL, AX
 	MOVQ    AX, XAT
 	MOVQ    ACCAT, AX

@@ -24,6 +24,9 @@ const (
 	// tileX bounds the bytes of x in a tile, all of which pass by each block of weights: half of such a cache. One call into
 	// assembly is only a register tile of it, some µs on a Cortex-A53 (the garbage collector waits for a call).
 	tileX = 16 << 10
+	// wideX and wideWork bound the bytes of x and of weights of one call on sets with tiles of more columns, which keep their own
+	// part of x in the first level.
+	wideX, wideWork = 64 << 10, 128 << 10
 	// gemvWork bounds the bytes of weights of one call with one row of x, where memory sets the pace: under 100 µs.
 	gemvWork = 128 << 10
 )
@@ -44,13 +47,16 @@ func (s *Set) Linear(dst []float32, ld int, x []int8, xScale []float32, m int, w
 		return
 	}
 	x, xScale, scratch = cut(x, m*k), cut(xScale, m), cut(scratch, LinearScratch)
-	cols, rows := max(s.cols, tileCols), 1
-	if m == 1 {
+	cols, rows := tileCols, 1
+	switch {
+	case m == 1:
 		// One row is bound by memory: as many columns as the time of a call and scratch allow.
 		cols = min(max(gemvWork/max(k, 1)&^15, 16), LinearScratch)
-	} else {
-		rows = min(max(tileX/max(k, 1)&^3, 4), tileRows, m)
-		cols = min(cols, LinearScratch/rows&^15)
+	case s.cols > 0:
+		rows = min(max(wideX/max(k, 1)&^3, 4), tileRows, m)
+		cols = max(min(s.cols, wideWork/max(k, 1)&^63, LinearScratch/rows&^63), tileCols)
+	default:
+		rows = min(max(tileX/max(k, 1)&^3, 4), tileRows)
 	}
 	// Columns outside, rows inside: the weights, the larger side, pass through the cache once.
 	for n := n0; n < n1; n += cols {
