@@ -540,3 +540,77 @@ func TestKNNRecall(t *testing.T) {
 		}
 	}
 }
+
+// TestKNNCompactSize holds compact files to what was promised: 16 bytes a started 16 columns and 20 bytes a row, and 4 KB.
+func TestKNNCompactSize(t *testing.T) {
+	r := rand.New(rand.NewPCG(2, 9))
+	for _, shape := range [][2]int{{160, 4}, {1000, 30}, {500, 784}} {
+		n, d := shape[0], shape[1]
+		rows := knnData(r, n, d)["gaussian"][0]
+		for _, metric := range []string{"euclidean", "manhattan"} {
+			dst := filepath.Join(t.TempDir(), metric+".ei8")
+			report, err := convertKNN(context.Background(), dst, rowsSource(rows, metric), Options{KNN: KNNOptions{Compact: true, K: 10}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The padding of the last block of rows and the float64 center count as part of the 4 KB up to 64 columns.
+			limit := int64((n+15)/16*16*(16*((d+15)/16)+20) + 4096 + 8*d)
+			if report.FileBytes > limit {
+				t.Errorf("%v %s: %d bytes, %d were promised", shape, metric, report.FileBytes, limit)
+			}
+			m, err := runtime.Open(dst)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c := m.KNN(); !c.Compact || !(c.Recall > 0.7 && c.Recall <= 1) || len(report.Warnings) == 0 {
+				t.Errorf("%v %s: %+v, %v", shape, metric, c, report.Warnings)
+			}
+			m.Close()
+		}
+	}
+}
+
+// TestKNNRefuses: what cannot be converted says so and leaves no file.
+func TestKNNRefuses(t *testing.T) {
+	for _, c := range []struct {
+		change func(s *KNNSource, o *KNNOptions)
+		want   string
+	}{
+		{func(s *KNNSource, o *KNNOptions) { s.ReadRow = constantRow(math.NaN()) }, "row 1, column 1 is NaN"},
+		{func(s *KNNSource, o *KNNOptions) { s.ReadRow = constantRow(math.Inf(-1)) }, "column 1 is -Inf"},
+		{func(s *KNNSource, o *KNNOptions) { s.ReadRow = constantRow(1e200) }, "overflow"},
+		{func(s *KNNSource, o *KNNOptions) { s.ReadRow, o.Rows = constantRow(1e100), "float32" }, "float32 ends"},
+		{func(s *KNNSource, o *KNNOptions) { o.K = 4 }, "k is 4, and there are 3 rows"},
+		{func(s *KNNSource, o *KNNOptions) { o.Metric = "hamming" }, "hamming"},
+		{func(s *KNNSource, o *KNNOptions) { o.Metric = "minkowski" }, "needs a p"},
+		{func(s *KNNSource, o *KNNOptions) { o.Weights = "rank" }, "rank"},
+		{func(s *KNNSource, o *KNNOptions) { o.Rows = "int4" }, "int4"},
+	} {
+		s, o := smallKNN(), KNNOptions{}
+		c.change(s, &o)
+		dst := filepath.Join(t.TempDir(), "m.ei8")
+		_, err := convertKNN(context.Background(), dst, s, Options{KNN: o})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v, want %q", err, c.want)
+		}
+		if _, err := os.Stat(dst); err == nil {
+			t.Errorf("%s: a file was left", c.want)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	big := rowsSource([][]float64{{1, 1}}, "euclidean")
+	big.Rows, big.ReadRow = 600, constantRow(1)
+	if _, err := convertKNN(ctx, filepath.Join(t.TempDir(), "m.ei8"), big, Options{}); err != context.Canceled {
+		t.Errorf("interrupted: %v", err)
+	}
+}
+
+func constantRow(v float64) func(dst []float64, i int) error {
+	return func(dst []float64, i int) error {
+		for j := range dst {
+			dst[j] = v
+		}
+		return nil
+	}
+}

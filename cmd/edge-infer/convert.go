@@ -80,7 +80,7 @@ is complete. The table at the end says what int8 cost.`,
 
 func runConvert(ctx context.Context, src, dst string, o convert.Options) error {
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(64 << 20) // garbage is collected before it could crowd a small board
+		debug.SetMemoryLimit(convertMemory(src)) // garbage is collected before it could crowd a small board
 	}
 	bar := &progressBar{on: isTerminal(os.Stderr)}
 	o.Progress = bar.show
@@ -102,6 +102,23 @@ func runConvert(ctx context.Context, src, dst string, o convert.Options) error {
 		return err
 	}
 	return printResult(table.Bytes())
+}
+
+// convertMemory is what a conversion may hold before garbage is collected at any price. Checkpoints pass through a few rows at a
+// time; a table is held in memory, and so is what finds the principal axes of training rows.
+func convertMemory(src string) int64 {
+	const checkpoint, axes = 64 << 20, 192 << 20
+	info, err := os.Stat(src)
+	if err != nil || !info.Mode().IsRegular() {
+		return checkpoint
+	}
+	switch strings.ToLower(filepath.Ext(src)) {
+	case ".bin", ".safetensors", ".json":
+		return checkpoint
+	case ".csv", ".tsv":
+		return axes + 6*info.Size()
+	}
+	return axes
 }
 
 // ofSource tells a checkpoint that cannot be opened from a file that cannot be written.
