@@ -28,10 +28,10 @@ class MaskPool:
     def start_step(self, seed):
         self.rng.manual_seed(seed)
 
-    def __call__(self, x):
-        n = x.numel()
+    def __call__(self, shape):
+        n = math.prod(shape)
         at = int(torch.randint(self.size - n, (1,), generator=self.rng))
-        return x * self.pool[at:at + n].view(x.shape).to(x.dtype)
+        return self.pool[at:at + n].view(shape)
 
 
 def positions(n, d):
@@ -50,10 +50,14 @@ class Attention(nn.Module):
         split = lambda y: y.view(b, t, HEADS, D // HEADS).transpose(1, 2)
         return split(self.k_proj(x)), split(self.v_proj(x))
 
-    def forward(self, x, k, v, mask=None, causal=False):
+    def forward(self, x, k, v, mask=None):
         b, t, _ = x.shape
         q = self.q_proj(x).view(b, t, HEADS, D // HEADS).transpose(1, 2)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+        # Written out: for short sentences on a CPU several times faster than the fused kernel and its backward pass.
+        w = (q * (D // HEADS) ** -0.5) @ k.transpose(2, 3)
+        if mask is not None:
+            w = w + mask
+        y = F.softmax(w, -1, dtype=v.dtype) @ v
         return self.out_proj(y.transpose(1, 2).reshape(b, t, D))
 
 
@@ -66,15 +70,16 @@ class Layer(nn.Module):
             self.encoder_attn, self.encoder_attn_layer_norm = Attention(), norm()
         self.fc1, self.fc2, self.final_layer_norm = nn.Linear(D, FFN), nn.Linear(FFN, D), norm()
 
-    def forward(self, x, drop, mask=None, causal=False, memory=None, memory_mask=None, past=None):
-        """past: None, or [k, v, cross k, cross v] of the steps before (grown in place)."""
+    def forward(self, x, drops, mask=None, memory=None, memory_mask=None, past=None):
+        """drops: three dropout masks, or None; past: None, or [k, v, cross k, cross v] of the steps before (grown in place)."""
+        drop = (lambda y, i: y) if drops is None else (lambda y, i: y * drops[i])
         h = narrow(self.self_attn_layer_norm(x))
         k, v = self.self_attn.keys_values(h)
         if past is not None:
             if past[0] is not None:
                 k, v = torch.cat([past[0], k], 2), torch.cat([past[1], v], 2)
             past[0], past[1] = k, v
-        x = x + drop(self.self_attn(h, k, v, mask, causal))
+        x = x + drop(self.self_attn(h, k, v, mask), 0)
         if memory is not None:
             h = narrow(self.encoder_attn_layer_norm(x))
             if past is None:
@@ -83,9 +88,9 @@ class Layer(nn.Module):
                 if past[2] is None:
                     past[2], past[3] = self.encoder_attn.keys_values(memory)
                 ck, cv = past[2], past[3]
-            x = x + drop(self.encoder_attn(h, ck, cv, memory_mask))
+            x = x + drop(self.encoder_attn(h, ck, cv, memory_mask), 1)
         h = narrow(self.final_layer_norm(x))
-        return x + drop(self.fc2(F.relu(self.fc1(h))))
+        return x + drop(self.fc2(F.relu(self.fc1(h))), 2)
 
 
 def narrow(x):
@@ -113,7 +118,7 @@ class Translator(nn.Module):
         self.model = Body()
         self.final_logits_bias = nn.Parameter(torch.zeros(1, VOCAB + 1))
         self.register_buffer("pos", positions(MAX_POS, D), persistent=False)
-        self.drop = lambda x: x
+        self.drop = None  # or a MaskPool
         for name, p in self.named_parameters():
             if "embed_tokens" in name:
                 nn.init.normal_(p, std=D ** -0.5)
@@ -126,7 +131,10 @@ class Translator(nn.Module):
 
     def embed(self, stack, ids, at=0):
         x = stack.embed_tokens(ids) * math.sqrt(D) + self.pos[at:at + ids.shape[1]]
-        return self.drop(x)
+        return x if self.drop is None else x * self.drop(x.shape)
+
+    def drops(self, x):
+        return None if self.drop is None else tuple(self.drop(x.shape) for _ in range(3))
 
     def encode(self, src):
         """src: [B, S] padded with PAD. Returns the memory and the mask that hides padding (None if there is none)."""
@@ -138,16 +146,17 @@ class Translator(nn.Module):
             mask.masked_fill_(pad[:, None, None], -1e9)
         x = self.embed(e, src)
         for layer in e.layers:
-            x = layer(x, self.drop, mask)
+            x = layer(x, self.drops(x), mask)
         return narrow(e.layer_norm(x)), mask
 
     def decode(self, memory, mask, tgt):
         """All positions at once: tgt begins with PAD. Returns hidden states [B, T, D]."""
         d = self.model.decoder
         x = self.embed(d, tgt)
+        causal = torch.full((tgt.shape[1],) * 2, -1e9, dtype=memory.dtype).triu(1)
         for layer in d.layers:
-            x = layer(x, self.drop, causal=True, memory=memory, memory_mask=mask)
-        return d.layer_norm(x)
+            x = layer(x, self.drops(x), causal, memory, mask)
+        return narrow(d.layer_norm(x))
 
     def logits(self, h):
         return h @ self.model.decoder.embed_tokens.weight[:VOCAB].T + self.final_logits_bias[0, :VOCAB]
@@ -169,7 +178,7 @@ class Translator(nn.Module):
             for t in range(limit):
                 x = self.embed(d, last, t)
                 for layer, p in zip(d.layers, past):
-                    x = layer(x, self.drop, memory=memory, memory_mask=mask, past=p)
+                    x = layer(x, None, memory=memory, memory_mask=mask, past=p)
                 last = self.logits(d.layer_norm(x[:, -1])).argmax(-1, keepdim=True)
                 got.append(last)
                 done |= last[:, 0] == EOS
@@ -180,39 +189,52 @@ class Translator(nn.Module):
         return out
 
 
-def pad_batch(rows):
-    n = max(map(len, rows))
+def pad_batch(rows, multiple=1):
+    n = -(-max(map(len, rows)) // multiple) * multiple
     return torch.tensor([r + [PAD] * (n - len(r)) for r in rows])
 
 
 class SmoothedLoss(torch.autograd.Function):
-    """Label-smoothed cross entropy summed over rows, gradients included, in chunks that stay in the cache."""
+    """Label-smoothed cross entropy: its gradient, made together with the forward pass, in few passes over the logits.
+
+    Returns the plain negative log likelihood, summed; backward gives the gradient of the smoothed loss, summed.
+    """
+
+    buffers = {}  # fresh memory of this size costs more (page faults) than the arithmetic on it
+
+    @classmethod
+    def buffer(cls, name, rows, cols, dtype):
+        b = cls.buffers.get((name, dtype))
+        if b is None or b.shape[0] < rows:
+            b = cls.buffers[name, dtype] = torch.empty(rows, cols, dtype=dtype)
+        return b[:rows]
 
     @staticmethod
-    def forward(ctx, h, weight, bias, target, eps, dtype, chunk=256):
-        v = weight.shape[0]
-        w = weight.to(dtype)
-        gh, gw, gb = torch.empty_like(h), torch.zeros_like(weight), torch.zeros_like(bias)
-        loss = nll = 0.0
+    def forward(ctx, h, weight, bias, target, eps, chunk=2560, block=256):
+        n, v = len(h), weight.shape[0]
+        h = F.pad(h, (0, 0, 0, -n % block))  # few distinct shapes: a kernel is generated for each
+        w, b = weight.to(h.dtype), bias.to(h.dtype)
+        gh, gw, gb, nll = torch.empty_like(h), 0, 0, 0.0
         for lo in range(0, len(h), chunk):
-            hc, y = h[lo:lo + chunk].to(dtype), target[lo:lo + chunk, None]
-            z = (hc @ w.T).float().add_(bias)
-            lse = z.logsumexp(1, keepdim=True)
-            picked = z.gather(1, y)
-            mean = z.mean(1, keepdim=True)
-            nll += float((lse - picked).sum())
-            loss += float((lse - (1 - eps) * picked - eps * mean).sum())
-            z.sub_(lse).exp_().sub_(eps / v)
-            z.scatter_add_(1, y, torch.full_like(picked, eps - 1))
-            gb += z.sum(0)
-            z = z.to(dtype)
-            gh[lo:lo + chunk] = z @ w
-            gw += z.T @ hc
-        ctx.save_for_backward(gh, gw, gb)
-        ctx.nll = nll
-        return torch.tensor(loss), torch.tensor(nll)
+            hc, y = h[lo:lo + chunk], target[lo:lo + chunk]
+            z = torch.addmm(b, hc, w.T, out=SmoothedLoss.buffer("z", len(hc), v, h.dtype))
+            p = torch.softmax(z, 1, out=SmoothedLoss.buffer("p", len(hc), v, h.dtype))
+            p[len(y):].zero_()
+            at = torch.arange(len(y)) * v + y
+            picked = p.view(-1)[at]
+            nll -= float(picked.float().clamp_min(1e-9).log().sum())
+            p.view(-1)[at] = picked - (1 - eps)
+            torch.mm(p, w, out=gh[lo:lo + chunk])
+            gw = gw + (hc.T @ p).float()
+            gb = gb + p.sum(0).float()
+        # The smoothing's even share, eps / v of every column, is taken off here rather than in one more pass over p.
+        gh -= (eps / v) * weight.sum(0)
+        gw -= (eps / v) * h.float().sum(0)[:, None]
+        gb -= eps / v * n
+        ctx.save_for_backward(gh[:n], gw.T, gb)
+        return torch.tensor(nll)
 
     @staticmethod
-    def backward(ctx, g, _):
+    def backward(ctx, g):
         gh, gw, gb = ctx.saved_tensors
-        return gh * g, gw * g, gb * g, None, None, None, None
+        return gh * g, gw * g, gb * g, None, None, None

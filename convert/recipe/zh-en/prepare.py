@@ -5,6 +5,7 @@ source.spm, target.spm, train.tsv (tag, zh, en), prepare.json (counts). Determin
 """
 import argparse
 import gzip
+import io
 import json
 import os
 import random
@@ -51,12 +52,14 @@ def held_out_keys(data):
 
 
 def train_spm(sentences, prefix, coverage):
+    image = io.BytesIO()  # written by us, not by the trainer, which would put the path into the file
     spm.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences), model_prefix=prefix + ".tmp", model_type="unigram", vocab_size=VOCAB,
+        sentence_iterator=iter(sentences), model_writer=image, model_type="unigram", vocab_size=VOCAB,
         byte_fallback=True, character_coverage=coverage, normalization_rule_name="nmt_nfkc",
         eos_id=0, unk_id=1, bos_id=-1, pad_id=-1, max_sentence_length=4096, num_threads=1, minloglevel=1)
-    os.replace(prefix + ".tmp.model", prefix + ".spm")
-    os.remove(prefix + ".tmp.vocab")
+    with open(prefix + ".spm.tmp", "wb") as f:
+        f.write(image.getvalue())
+    os.replace(prefix + ".spm.tmp", prefix + ".spm")
 
 
 def main():

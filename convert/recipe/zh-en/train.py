@@ -7,6 +7,7 @@ import contextlib
 import csv
 import math
 import os
+import pickle
 import random
 import time
 
@@ -24,13 +25,28 @@ DRAW = {"dialog-mt": 16000, "mlqe-pe": 4000, "manuals": 6000}
 MAX_PIECES = 80
 BARE_END = 0.15       # so often a source loses its final full stop, which people do not type
 ALPHA = 0.2           # subword regularization
+PLAIN_FROM = 0.8      # epochs that begin after this much of the training keep the target's best pieces: else invented words
 SMOOTHING = 0.1
 EMA = 0.999
 WARMUP = 800
 
 
-def epoch_batches(work, epoch, batch_tokens):
-    """The padded batches of an epoch: a pure function of its arguments."""
+def epoch_batches(work, epoch, batch_tokens, plain):
+    """The batches of an epoch, kept on disk: SentencePiece's sampling is not the same from one process to the next."""
+    path = os.path.join(work, "epoch.pkl")
+    if os.path.exists(path):
+        with open(path, "rb") as f:
+            key, batches = pickle.load(f)
+        if key == (epoch, batch_tokens, plain):
+            return batches
+    batches = make_batches(work, epoch, batch_tokens, plain)
+    with open(path + ".tmp", "wb") as f:
+        pickle.dump(((epoch, batch_tokens, plain), batches), f)
+    os.replace(path + ".tmp", path)
+    return batches
+
+
+def make_batches(work, epoch, batch_tokens, plain):
     rng = random.Random(SEED * 1000003 + epoch)
     by_tag = {}
     for tag, zh, en in read_tsv(os.path.join(work, "train.tsv")):
@@ -44,42 +60,41 @@ def epoch_batches(work, epoch, batch_tokens):
     sampled = dict(enable_sampling=True, alpha=ALPHA, nbest_size=-1, add_eos=True)
     spm.set_random_generator_seed(SEED * 1000003 + epoch)
     src = spm.SentencePieceProcessor(model_file=os.path.join(work, "source.spm")).encode(zh, **sampled)
-    tgt = spm.SentencePieceProcessor(model_file=os.path.join(work, "target.spm")).encode([e for _, e in pairs], **sampled)
+    tgt = spm.SentencePieceProcessor(model_file=os.path.join(work, "target.spm")).encode(
+        [e for _, e in pairs], **(dict(add_eos=True) if plain else sampled))
     rows = [(s, t) for s, t in zip(src, tgt) if len(s) <= MAX_PIECES and len(t) <= MAX_PIECES]
     rng.shuffle(rows)
-    rows.sort(key=lambda r: (len(r[1]) + rng.random(), len(r[0])) if len(r[1]) < 30 else (len(r[1]) // 3 * 3, len(r[0])))
-    rows.sort(key=lambda r: (len(r[1]) // 2, len(r[0])))
-    batches, cur, s_max, t_max = [], [], 0, 0
-    for s, t in rows:
-        s_new, t_new = max(s_max, len(s)), max(t_max, len(t))
-        if cur and (s_new + t_new) * (len(cur) + 1) > batch_tokens:
-            batches.append(cur)
-            cur, s_new, t_new = [], len(s), len(t)
-        cur.append((s, t))
-        s_max, t_max = s_new, t_new
-    batches.append(cur)
+    even = lambda n: n + n % 2
+    rows.sort(key=lambda r: (even(len(r[1])), len(r[0])))  # stable, so the order among equals is the shuffle's
+    batches, lo = [], 0
+    while lo < len(rows):
+        # Few distinct shapes (lengths even, rows a multiple of 8): kernels are generated once for a shape.
+        size, t = 8, even(len(rows[lo][1]))
+        while lo + size < len(rows) and even(len(rows[lo + size][1])) == t and \
+                (even(len(rows[lo + size][0])) + t) * (size + 8) <= batch_tokens:
+            size += 8
+        batches.append(rows[lo:lo + size])
+        lo += size
     rng.shuffle(batches)
     return batches
 
 
-def rate(step, total, peak):
-    if step < WARMUP:
-        return peak * (step + 1) / WARMUP
-    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1, (step - WARMUP) / (total - WARMUP)))))
+def rate(step, progress, peak):
+    """Linear warm-up, then a cosine over the progress (0 to 1) of the whole training."""
+    return peak * min(1, (step + 1) / WARMUP) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1, progress))))
 
 
 def losses(model, batch, amp, smoothing):
-    src = pad_batch([s for s, _ in batch])
-    tgt = pad_batch([t for _, t in batch])
+    src = pad_batch([s for s, _ in batch], 2)
+    tgt = pad_batch([t for _, t in batch], 2)
     inputs = torch.cat([torch.full((len(batch), 1), PAD), tgt[:, :-1]], 1)
     with torch.autocast("cpu", torch.bfloat16) if amp else contextlib.nullcontext():
         h = model.decode(*model.encode(src), inputs)
     real = (tgt != PAD).view(-1).nonzero()[:, 0]
-    h = h.view(-1, h.shape[-1]).float().index_select(0, real)
+    h = h.reshape(-1, h.shape[-1]).index_select(0, real)
     weight = model.model.decoder.embed_tokens.weight[:PAD]
-    loss, nll = SmoothedLoss.apply(h, weight, model.final_logits_bias[0, :PAD], tgt.view(-1)[real], smoothing,
-                                   torch.bfloat16 if amp else torch.float32)
-    return loss / len(real), float(nll), len(real), src.numel() + tgt.numel()
+    nll = SmoothedLoss.apply(h, weight, model.final_logits_bias[0, :PAD], tgt.view(-1)[real], smoothing)
+    return nll / len(real), nll.item(), len(real), src.numel() + tgt.numel()
 
 
 class Dev:
@@ -98,7 +113,7 @@ class Dev:
     @torch.no_grad()
     def score(self, model, amp):
         """(negative log likelihood a piece, BLEU of the everyday half, sample output) of greedy decoding."""
-        drop, model.drop = model.drop, lambda x: x
+        drop, model.drop = model.drop, None
         nll = n = 0
         order = sorted(range(len(self.src)), key=lambda i: len(self.tgt[i]))
         for lo in range(0, len(order), 25):
@@ -119,14 +134,15 @@ def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--data", default=os.environ.get("ZHEN_DATA"))
     ap.add_argument("--work", default=os.environ.get("ZHEN_WORK"))
-    ap.add_argument("--steps", type=int, default=20000)
-    ap.add_argument("--batch-tokens", type=int, default=4000, help="source and target positions of a batch, padding included")
+    ap.add_argument("--steps", type=int, default=16000)
+    ap.add_argument("--deadline", type=float, help="end at this Unix time instead: the cosine is stretched to end there")
+    ap.add_argument("--batch-tokens", type=int, default=2800, help="source and target positions of a batch, padding included")
     ap.add_argument("--lr", type=float, default=1e-3)
     ap.add_argument("--dropout", type=float, default=0.1)
     ap.add_argument("--fp32", action="store_true", help="no bfloat16 matrix products")
     ap.add_argument("--threads", type=int, default=1)
-    ap.add_argument("--eval-every", type=int, default=500)
-    ap.add_argument("--save-every", type=int, default=250)
+    ap.add_argument("--eval-every", type=int, default=600)
+    ap.add_argument("--save-every", type=int, default=200)
     ap.add_argument("--bench", type=int, default=0, help="time so many steps and stop")
     a = ap.parse_args()
     torch.set_num_threads(a.threads)
@@ -149,11 +165,12 @@ def main():
         opt.load_state_dict(c["opt"])
         ema = c["ema"]
         step, epoch, at, seconds, best = c["step"], c["epoch"], c["at"], c["seconds"], c["best"]
+        progress, plain = c["progress"], c["plain"]
         print(f"resumed at step {step}", flush=True)
     else:
-        best = -1.0
+        best, progress, plain = -1.0, 0.0, False
     dev = Dev(a.data, a.work)
-    batches = epoch_batches(a.work, epoch, a.batch_tokens)
+    batches = epoch_batches(a.work, epoch, a.batch_tokens, plain)
     print(f"{len(batches)} batches an epoch, {sum(map(len, batches))} pairs, "
           f"{sum(len(s) + len(t) for b in batches for s, t in b) / sum((max(len(s) for s, _ in b) + max(len(t) for _, t in b)) * len(b) for b in batches):.3f} not padding", flush=True)
 
@@ -162,33 +179,40 @@ def main():
 
     log_path = os.path.join(a.work, "log.csv")
     t0, window, done_tokens, sum_nll, sum_n = time.time(), time.time(), 0, 0.0, 0
-    while step < a.steps:
+    before, end = time.time(), progress >= 1
+    while not end:
         if at == len(batches):
             epoch, at = epoch + 1, 0
-            batches = epoch_batches(a.work, epoch, a.batch_tokens)
+            batches = epoch_batches(a.work, epoch, a.batch_tokens, plain)
         drop.start_step(SEED * 1000003 + step)
         loss, nll, n, positions = losses(model, batches[at], amp, SMOOTHING)
         opt.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(params, 1.0, foreach=True)
-        lr = rate(step, a.steps, a.lr)
+        lr = rate(step, progress, a.lr)
         for g in opt.param_groups:
             g["lr"] = lr
         opt.step()
         step, at = step + 1, at + 1
+        now = time.time()
+        if a.deadline:
+            progress += (1 - progress) * min(1, (now - before) / max(a.deadline - before, 1e-3))
+        else:
+            progress = min(1.0, step / a.steps)
+        before, end = now, progress >= 1 or bool(a.deadline) and now >= a.deadline
         if step % 10 == 0:
             keep = min(EMA ** 10, step / (step + 100))
             torch._foreach_lerp_(ema, [p.detach() for p in params], 1 - keep)
         sum_nll, sum_n, done_tokens = sum_nll + nll, sum_n + n, done_tokens + positions
         if a.bench:
-            if step == 5:
+            if step == a.bench // 2:
                 window, done_tokens = time.time(), 0
             if step == a.bench:
                 t = time.time() - window
-                print(f"{t / (step - 5) * 1000:.0f} ms a step, {done_tokens / t:.0f} positions/s")
+                print(f"{t / (step - a.bench // 2) * 1000:.0f} ms a step, {done_tokens / t:.0f} positions/s")
                 return
             continue
-        if step % a.eval_every == 0 or step == a.steps:
+        if step % a.eval_every == 0 or end:
             t = time.time() - window
             raw = [p.detach().clone() for p in params]
             for p, e in zip(params, ema):
@@ -208,9 +232,9 @@ def main():
                 best = bleu
                 save(os.path.join(a.work, "best.pt"), {"step": step, "ema": as_dict(ema)})
             window, done_tokens, sum_nll, sum_n = time.time(), 0, 0.0, 0
-        if step % a.save_every == 0 or step == a.steps:
+        if step % a.save_every == 0 or end:
             save(checkpoint, {"model": model.state_dict(), "opt": opt.state_dict(), "ema": ema, "step": step, "epoch": epoch,
-                              "at": at, "seconds": seconds + time.time() - t0, "best": best})
+                              "at": at, "seconds": seconds + time.time() - t0, "best": best, "progress": progress, "plain": plain})
     save(os.path.join(a.work, "last.pt"), {"step": step, "ema": as_dict(ema)})
 
 
