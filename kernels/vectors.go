@@ -246,6 +246,8 @@ func maxVector(x []float32) float32 {
 	return m
 }
 
+var minusInf = float32(math.Inf(-1))
+
 // expSumVector returns Σexp(x-m), and stores the terms in x if store.
 func expSumVector(x []float32, m float32, store bool) float32 {
 	var l [Lanes]float32
@@ -257,11 +259,18 @@ func expSumVector(x []float32, m float32, store bool) float32 {
 		}
 		vecExpSum(&l, dst, &x[0], n, m)
 	}
-	for j, v := range x[n:] {
-		e := exp32(v - m)
-		l[j] += e
+	if rest := x[n:]; len(rest) > 0 {
+		// A whole group, filled up with what gives 0.
+		var tail, add [Lanes]float32
+		for j := copy(tail[:], rest); j < Lanes; j++ {
+			tail[j] = minusInf
+		}
+		vecExpSum(&add, &tail[0], &tail[0], Lanes, m)
+		for j := range rest {
+			l[j] += add[j]
+		}
 		if store {
-			x[n+j] = e
+			copy(rest, tail[:])
 		}
 	}
 	return fold16(&l)
