@@ -3,8 +3,8 @@
 #
 #   ZHEN_DATA=<folder of the .tsv files> ZHEN_WORK=<folder for work> ./run.sh
 #
-# Optional: PYTHON, STEPS, THREADS. With a libjemalloc.so.2 in JEMALLOC freed pages are kept, which saved about a
-# quarter of the time on the virtual machine where this was trained (page faults are dear there).
+# Optional: PYTHON, STEPS, THREADS. With a libjemalloc.so.2 in JEMALLOC freed pages are kept for a while,
+# which helped on the virtual machine where this was trained (page faults are dear there).
 set -eu
 : "${ZHEN_DATA:?set ZHEN_DATA to the folder with train.permissive.tsv.gz}" "${ZHEN_WORK:?set ZHEN_WORK to a scratch folder}"
 here=$(cd "$(dirname "$0")" && pwd)
