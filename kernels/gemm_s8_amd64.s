@@ -468,8 +468,41 @@ stored:
 
 // func gemvS8VNNI(acc *int32, x *int8, w *int8, sums *int32, n int, k int)
 //
-// One row of x by all blocks, one after another: the weights are one sequential stream. Four sums, one for each k/4 % 4,
-// hide the latency.
+// One row of x by all blocks, two at a time, then one: the weights are two sequential streams that share the exclusive or of x.
+// Four sums of each block, one for each k/4 % 4, hide the latency.
+#define X4 \
+	VPXORD.BCST (SI), Z31, Z20;  \
+	VPXORD.BCST 4(SI), Z31, Z21; \
+	VPXORD.BCST 8(SI), Z31, Z22; \
+	VPXORD.BCST 12(SI), Z31, Z23
+
+// STREAM multiplies sixteen k of the block at p.
+#define STREAM(p, a, b, c, d) \
+	PREFETCHT0 1024(p);        \
+	PREFETCHT0 1088(p);        \
+	PREFETCHT0 1152(p);        \
+	PREFETCHT0 1216(p);        \
+	VPDPBUSD   (p), Z20, a;    \
+	VPDPBUSD   64(p), Z21, b;  \
+	VPDPBUSD   128(p), Z22, c; \
+	VPDPBUSD   192(p), Z23, d; \
+	ADDQ       $256, p
+
+// BEGIN sets the sums of a block to -128 * its sums at p, SUMUP stores them.
+#define BEGIN(p, a, b, c, d) \
+	VMOVDQU32 p, a;        \
+	VPSLLD    $7, a, a;    \
+	VPSUBD    a, Z30, a;   \
+	VPXORD    b, b, b;     \
+	VPXORD    c, c, c;     \
+	VPXORD    d, d, d
+
+#define SUMUP(a, b, c, d, p) \
+	VPADDD    b, a, a; \
+	VPADDD    d, c, c; \
+	VPADDD    c, a, a; \
+	VMOVDQU32 a, p
+
 TEXT ·gemvS8VNNI(SB), NOSPLIT, $0-48
 	MOVQ acc+0(FP), R11
 	MOVQ x+8(FP), R8
@@ -480,44 +513,43 @@ TEXT ·gemvS8VNNI(SB), NOSPLIT, $0-48
 
 	VPBROADCASTD signs<>(SB), Z31
 	VPXORD       Z30, Z30, Z30
-block:
-	SUBQ      $16, DX
-	JLT       end
-	MOVQ      R8, SI
-	MOVQ      R9, CX
-	VMOVDQU32 (R10), Z0
-	VPSLLD    $7, Z0, Z0
-	VPSUBD    Z0, Z30, Z0
-	VPXORD    Z1, Z1, Z1
-	VPXORD    Z2, Z2, Z2
-	VPXORD    Z3, Z3, Z3
-	SUBQ      $16, CX
-	JLT       store
-loop: // sixteen k
-	VPXORD.BCST (SI), Z31, Z20
-	VPXORD.BCST 4(SI), Z31, Z21
-	VPXORD.BCST 8(SI), Z31, Z22
-	VPXORD.BCST 12(SI), Z31, Z23
-	PREFETCHT0  1024(DI)
-	PREFETCHT0  1088(DI)
-	PREFETCHT0  1152(DI)
-	PREFETCHT0  1216(DI)
-	VPDPBUSD    (DI), Z20, Z0
-	VPDPBUSD    64(DI), Z21, Z1
-	VPDPBUSD    128(DI), Z22, Z2
-	VPDPBUSD    192(DI), Z23, Z3
-	ADDQ        $16, SI
-	ADDQ        $256, DI
-	SUBQ        $16, CX
-	JGE         loop
-store:
-	VPADDD    Z1, Z0, Z0
-	VPADDD    Z3, Z2, Z2
-	VPADDD    Z2, Z0, Z0
-	VMOVDQU32 Z0, (R11)
-	ADDQ      $64, R11
-	ADDQ      $64, R10
-	JMP       block
+two:
+	CMPQ DX, $32
+	JLT  one
+	MOVQ R9, R12
+	SHLQ $4, R12
+	ADDQ DI, R12 // the second block
+	MOVQ R8, SI
+	MOVQ R9, CX
+	BEGIN((R10), Z0, Z1, Z2, Z3)
+	BEGIN(64(R10), Z4, Z5, Z6, Z7)
+loop2: // sixteen k
+	X4
+	STREAM(DI, Z0, Z1, Z2, Z3)
+	STREAM(R12, Z4, Z5, Z6, Z7)
+	ADDQ $16, SI
+	SUBQ $16, CX
+	JGT  loop2
+	SUMUP(Z0, Z1, Z2, Z3, (R11))
+	SUMUP(Z4, Z5, Z6, Z7, 64(R11))
+	MOVQ R12, DI
+	ADDQ $128, R11
+	ADDQ $128, R10
+	SUBQ $32, DX
+	JMP  two
+one:
+	TESTQ DX, DX
+	JEQ   end
+	MOVQ  R8, SI
+	MOVQ  R9, CX
+	BEGIN((R10), Z0, Z1, Z2, Z3)
+loop1:
+	X4
+	STREAM(DI, Z0, Z1, Z2, Z3)
+	ADDQ $16, SI
+	SUBQ $16, CX
+	JGT  loop1
+	SUMUP(Z0, Z1, Z2, Z3, (R11))
 end:
 	VZEROUPPER
 	RET
