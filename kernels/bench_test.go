@@ -10,7 +10,7 @@ import (
 func BenchmarkMatrix(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for _, s := range Available() {
-		for _, c := range [][3]int{{1, 2048, 512}, {8, 2048, 512}, {64, 512, 512}} {
+		for _, c := range [][3]int{{1, 2048, 512}, {8, 2048, 512}, {64, 2048, 512}} {
 			m, n, k := c[0], c[1], c[2]
 			x, w, acc := make([]int8, m*k), make([]int8, n*k), make([]int32, m*n)
 			patterns[0].fill(r, x)
