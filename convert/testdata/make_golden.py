@@ -25,6 +25,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import ctranslate2
 import numpy as np
 import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
@@ -51,6 +52,14 @@ def spm(folder, tsv, name, vocab, seed):
         normalization_rule_name="identity", hard_vocab_limit=True, minloglevel=2)
     os.remove(text)
     os.remove(os.path.join(folder, name + ".vocab"))
+    # The trainer records its paths in the model; they mean nothing to anybody else.
+    path, model = os.path.join(folder, name + ".model"), sentencepiece_model_pb2.ModelProto()
+    with open(path, "rb") as f:
+        model.ParseFromString(f.read())
+    del model.trainer_spec.input[:]
+    model.trainer_spec.model_prefix = ""
+    with open(path, "wb") as f:
+        f.write(model.SerializeToString())
     path = os.path.join(folder, name + ".spm")
     os.rename(os.path.join(folder, name + ".model"), path)
     sp = sentencepiece.SentencePieceProcessor(model_file=path)
