@@ -176,7 +176,7 @@ func (r *inspection) table() []byte {
 	field("description", r.Meta.Description)
 	field("family", r.Meta.Family)
 	if l := r.Meta.Languages; l.From+l.To != "" {
-		field("languages", l.From+" to "+l.To)
+		field("languages", languages(l))
 	}
 	field("licence", r.Meta.Licence)
 	for _, a := range r.Meta.Attributions {

@@ -64,6 +64,14 @@ func version() string {
 	return fmt.Sprintf("%s (%s)", edge.Version, strings.Join(parts, ", "))
 }
 
+// languages is "zh to en", or "en" for a model of one language.
+func languages(l modelfile.Languages) string {
+	if l.From == "" || l.To == "" {
+		return l.From + l.To
+	}
+	return l.From + " to " + l.To
+}
+
 // writeModels names the embedded models, and with their licence all that has to be told of them.
 func writeModels(b *bytes.Buffer, licence bool) error {
 	for _, name := range models.Names() {
@@ -73,8 +81,8 @@ func writeModels(b *bytes.Buffer, licence bool) error {
 		}
 		meta := file.Meta()
 		fmt.Fprintf(b, "model %s: %s", name, megabytes(file.Size()))
-		if l := meta.Languages; l != (modelfile.Languages{}) {
-			fmt.Fprintf(b, ", %s to %s", l.From, l.To)
+		if l := languages(meta.Languages); l != "" {
+			b.WriteString(", " + l)
 		}
 		b.WriteByte('\n')
 		if licence {
