@@ -211,6 +211,17 @@ func (s *Stream) output(first, steps int) error {
 		return nil
 	}
 	width, in := s.m.cfg.OutputWidth(), s.m.cfg.Layers[len(s.m.cfg.Layers)-1].Width()
+	if s.direct(width, first, steps) {
+		// Thousands of words for each step: one matrix product, straight to where they are wanted.
+		w := &s.m.head[0]
+		if err := s.quantizeRows(s.x, s.width, in, steps, w); err != nil {
+			return err
+		}
+		dst := c.dst[first*width:][:steps*width]
+		s.linear(dst, width, s.q8, s.qScale, steps, w, s.m.acts[0], nil)
+		s.softmaxRows(dst, width, width, steps)
+		return nil
+	}
 	rows := batch // one a slot
 	if c.all {
 		rows = steps * batch
@@ -273,12 +284,23 @@ func (s *Stream) runHead(n, in int) error {
 		s.linear(s.head, ld, s.q8, s.qScale, n, w, s.m.acts[i], nil)
 		in = s.m.cfg.Head[i].Size
 	}
-	if s.m.cfg.Softmax && !s.call.logits {
-		for i := range n {
-			s.set.Softmax(s.head[i*ld:][:in])
-		}
-	}
+	s.softmaxRows(s.head, ld, in, n)
 	return nil
+}
+
+// direct says whether the rows of one linear layer may go to the call's dst without a copy: one sequence, no padding in a row, and a
+// row for every step of the chunk.
+func (s *Stream) direct(width, first, steps int) bool {
+	return s.opt.Batch == 1 && len(s.m.head) == 1 && width%16 == 0 && (s.call.all || s.call.steps == 1) && s.lengths[0] >= first+steps
+}
+
+func (s *Stream) softmaxRows(x []float32, ld, n, rows int) {
+	if !s.m.cfg.Softmax || s.call.logits {
+		return
+	}
+	for i := range rows {
+		s.set.Softmax(x[i*ld:][:n])
+	}
 }
 
 // linear computes dst = act(dequant(x wᵀ) + bias) + residual, shared out over threads by output columns.
