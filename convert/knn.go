@@ -399,7 +399,7 @@ func asBytes[T int8 | float32 | float64](v []T) []byte {
 }
 
 // recallWork bounds the multiplications that measuring the recall of a compact file may take.
-const recallWork = 2e9
+const recallWork = 1e9
 
 // recall is the share of the true k nearest rows, by distance, that the int8 rows find for rows of the source itself, each
 // left out of its own neighbours.
@@ -409,7 +409,7 @@ func (w *knnWriter) recall(cfg *runtime.KNNConfig) (share float64, sampled int, 
 	if k == 0 {
 		return 1, 0, nil
 	}
-	sampled = max(min(n, 200, int(recallWork/float64(n)/float64(d))), 1)
+	sampled = max(min(n, 100, int(recallWork/float64(n)/float64(d))), 1)
 	w.total += int64(n)
 	picked := rand.New(rand.NewPCG(1, 2)).Perm(n)[:sampled]
 	queries := make([][]float64, sampled)
@@ -433,14 +433,22 @@ func (w *knnWriter) recall(cfg *runtime.KNNConfig) (share float64, sampled int, 
 		if err := w.rows.quantize(row, &r); err != nil {
 			return 0, 0, err
 		}
-		for i, q := range queries {
-			if picked[i] == row {
-				continue
+		for first := 0; first < sampled; first += 4 {
+			var group [4][]float64
+			for j := range group {
+				group[j] = queries[min(first+j, sampled-1)]
 			}
-			p := pair{runtime.KNNDistance(cfg.Metric, cfg.P, q, r.values), runtime.KNNDistance(cfg.Metric, cfg.P, q, w.rows.row)}
-			near[i], exact[i] = append(near[i], p), append(exact[i], p.exact)
-			if len(exact[i]) >= 2*k+1024 {
-				prune(i)
+			var stored, true4 [4]float64
+			runtime.KNNDistances(cfg.Metric, cfg.P, r.values, &group, &stored)
+			runtime.KNNDistances(cfg.Metric, cfg.P, w.rows.row, &group, &true4)
+			for j, i := 0, first; j < 4 && i < sampled; j, i = j+1, i+1 {
+				if picked[i] == row {
+					continue
+				}
+				near[i], exact[i] = append(near[i], pair{stored[j], true4[j]}), append(exact[i], true4[j])
+				if len(exact[i]) >= 2*k+1024 {
+					prune(i)
+				}
 			}
 		}
 		if err := w.step("recall"); err != nil {
