@@ -1,6 +1,6 @@
 package kernels
 
-// tileS8AVX2 computes acc[i][n] = Σ x[i][j] * w[n][j] for up to three rows of x and one block of sixteen n. Strides are in bytes.
+// tileS8AVX2 computes acc[i][n] = Σ x[i][j] * w[n][j] for up to four rows of x and one block of sixteen n. Strides are in bytes.
 //
 //go:noescape
 func tileS8AVX2(acc *int32, accStride int, x *int8, xStride int, w *int8, k int, rows int)
@@ -39,9 +39,11 @@ func gemmAVX2(acc []int32, x []int8, w []int8, sums []int32, m, k int) {
 		clear(acc)
 		return
 	}
+	groups := (m + 3) / 4 // of one row more or less
 	for b := 0; b < n; b += 16 {
-		for i := 0; i < m; i += 3 {
-			tileS8AVX2(&acc[i*n+b], n*4, &x[i*k], k, &w[b*k], k, min(m-i, 3))
+		for g := range groups {
+			i, to := m*g/groups, m*(g+1)/groups
+			tileS8AVX2(&acc[i*n+b], n*4, &x[i*k], k, &w[b*k], k, to-i)
 		}
 	}
 }

@@ -22,41 +22,74 @@
 #define ACCAT 16544(SP)
 #define XAT 16552(SP)
 
-// ---- AVX2: bytes widened to int16, VPMADDWD adds pairs of products in int32.
+// ---- AVX2: VPMADDUBSW multiplies unsigned by signed bytes and adds pairs in int16. |x| by w with the sign of x is what it
+// gets: as nothing is below -127, a pair is at most 2*127*127 and never saturates. VPMADDWD by ones adds the pairs in int32: a lane is
+// a weight row.
+
+DATA ones<>+0(SB)/4, $0x00010001
+GLOBL ones<>(SB), RODATA|NOPTR, $4
+
+// PRODUCT adds to a four k of eight weight rows w by the x in Y13, |x| in Y12.
+#define PRODUCT(w, a) \
+	VPSIGNB    Y13, w, Y14;   \
+	VPMADDUBSW Y14, Y12, Y14; \
+	VPMADDWD   Y15, Y14, Y14; \
+	VPADDD     Y14, a, a
+
+// ABS16 puts |x| of sixteen k of row r at x into the frame.
+#define ABS16(r, x) \
+	VMOVDQU (x), X12;       \
+	VPABSB  X12, X12;       \
+	VMOVDQU X12, (r*16)(SP)
+
+#define XROW(r, x, off, a, b) \
+	VPBROADCASTD (r*16+off*4)(SP), Y12; \
+	VPBROADCASTD (off*4)(x), Y13;       \
+	PRODUCT(Y8, a);                     \
+	PRODUCT(Y9, b)
+
+#define BLOCK(off) \
+	VMOVDQU (off*64)(DI), Y8; \
+	VMOVDQU (off*64+32)(DI), Y9
+
+#define TILE1(off) BLOCK(off); XROW(0, SI, off, Y0, Y1)
+#define TILE2(off) TILE1(off); XROW(1, R8, off, Y2, Y3)
+#define TILE3(off) TILE2(off); XROW(2, R9, off, Y4, Y5)
+#define TILE4(off) TILE3(off); XROW(3, R10, off, Y6, Y7)
+
+#define ABS1 ABS16(0, SI)
+#define ABS2 ABS1; ABS16(1, R8)
+#define ABS3 ABS2; ABS16(2, R9)
+#define ABS4 ABS3; ABS16(3, R10)
+
+// TILELOOP is one loop over CX columns, sixteen at a time.
+#define TILELOOP(abs, tile, loop) \
+loop:               \
+	abs;            \
+	tile(0);        \
+	tile(1);        \
+	tile(2);        \
+	tile(3);        \
+	ADDQ $16, SI;   \
+	ADDQ $16, R8;   \
+	ADDQ $16, R9;   \
+	ADDQ $16, R10;  \
+	ADDQ $256, DI;  \
+	SUBQ $16, CX;   \
+	JGT  loop
+
+// STOREROW stores a row's sums at R11, and goes on to the next row while there is one.
+#define STOREROW(a, b) \
+	VMOVDQU a, (R11);   \
+	VMOVDQU b, 32(R11); \
+	ADDQ    R12, R11;   \
+	DECQ    DX;         \
+	JEQ     done
 
 // func tileS8AVX2(acc *int32, accStride int, x *int8, xStride int, w *int8, k int, rows int)
 //
-// Three rows of x by one block. Y0-Y11 hold for each row four quarters (four weight rows, two partial sums each).
-// x is widened sixteen k at a time into the frame, from where four k are broadcast by a load: the shuffle port is kept
-// for widening the weights.
-#define QUARTER(off, q, a0, a1, a2) \
-	VPMOVSXBW    (off*64+q*16)(DI), Y12;  \ // w: four rows by four k as int16
-	VPBROADCASTQ (off*8)(SP), Y13;        \
-	VPBROADCASTQ (32+off*8)(SP), Y14;     \
-	VPBROADCASTQ (64+off*8)(SP), Y15;     \
-	VPMADDWD     Y12, Y13, Y13;           \
-	VPMADDWD     Y12, Y14, Y14;           \
-	VPMADDWD     Y12, Y15, Y15;           \
-	VPADDD       Y13, a0, a0;             \
-	VPADDD       Y14, a1, a1;             \
-	VPADDD       Y15, a2, a2
-
-#define STEP3(off) \
-	QUARTER(off, 0, Y0, Y4, Y8);  \
-	QUARTER(off, 1, Y1, Y5, Y9);  \
-	QUARTER(off, 2, Y2, Y6, Y10); \
-	QUARTER(off, 3, Y3, Y7, Y11)
-
-// STORE16 adds the two partial sums of each weight row and stores sixteen sums at (p).
-#define STORE16(a, b, c, d, p) \
-	VPHADDD b, a, a;     \ // rows 0 1 4 5 | 2 3 6 7
-	VPHADDD d, c, c;     \
-	VPERMQ  $0xd8, a, a; \ // rows 0 .. 7
-	VPERMQ  $0xd8, c, c; \
-	VMOVDQU a, (p);      \
-	VMOVDQU c, 32(p)
-
-TEXT ·tileS8AVX2(SB), NOSPLIT, $96-56
+// Up to four rows of x by one block: Y0-Y7, row by row; each row count has its own loop.
+TEXT ·tileS8AVX2(SB), NOSPLIT, $64-56
 	MOVQ acc+0(FP), R11
 	MOVQ accStride+8(FP), R12
 	MOVQ x+16(FP), SI
@@ -64,78 +97,52 @@ TEXT ·tileS8AVX2(SB), NOSPLIT, $96-56
 	MOVQ w+32(FP), DI
 	MOVQ k+40(FP), CX
 	MOVQ rows+48(FP), DX
+	LEAQ (SI)(R13*1), R8 // rows that there are not are never read
+	LEAQ (SI)(R13*2), R9
+	LEAQ (R8)(R13*2), R10
 
-	MOVQ SI, R8  // x of row 1, or of the last row there is
-	MOVQ R11, AX // where the sums of row 1 go
-	CMPQ DX, $2
-	JLT  rows
-	ADDQ R13, R8
-	ADDQ R12, AX
-rows:
-	MOVQ R8, R9
-	MOVQ AX, BX
+	VPBROADCASTD ones<>(SB), Y15
+	VPXOR        Y0, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+	VPXOR        Y7, Y7, Y7
+	CMPQ DX, $4
+	JEQ  tile4
 	CMPQ DX, $3
-	JLT  zero
-	ADDQ R13, R9
-	ADDQ R12, BX
-zero:
-	VPXOR Y0, Y0, Y0
-	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	VPXOR Y4, Y4, Y4
-	VPXOR Y5, Y5, Y5
-	VPXOR Y6, Y6, Y6
-	VPXOR Y7, Y7, Y7
-	VPXOR Y8, Y8, Y8
-	VPXOR Y9, Y9, Y9
-	VPXOR Y10, Y10, Y10
-	VPXOR Y11, Y11, Y11
-
-	SUBQ $16, CX
-	JLT  done
-loop: // sixteen k
-	VPMOVSXBW (SI), Y13
-	VPMOVSXBW (R8), Y14
-	VPMOVSXBW (R9), Y15
-	VMOVDQU   Y13, (SP)
-	VMOVDQU   Y14, 32(SP)
-	VMOVDQU   Y15, 64(SP)
-	STEP3(0)
-	STEP3(1)
-	STEP3(2)
-	STEP3(3)
-	ADDQ $16, SI
-	ADDQ $16, R8
-	ADDQ $16, R9
-	ADDQ $256, DI
-	SUBQ $16, CX
-	JGE  loop
+	JEQ  tile3
+	CMPQ DX, $2
+	JEQ  tile2
+	TILELOOP(ABS1, TILE1, tile1)
+	JMP  store
+	TILELOOP(ABS2, TILE2, tile2)
+	JMP  store
+	TILELOOP(ABS3, TILE3, tile3)
+	JMP  store
+	TILELOOP(ABS4, TILE4, tile4)
+store:
+	STOREROW(Y0, Y1)
+	STOREROW(Y2, Y3)
+	STOREROW(Y4, Y5)
+	STOREROW(Y6, Y7)
 done:
-	STORE16(Y0, Y1, Y2, Y3, R11)
-	STORE16(Y4, Y5, Y6, Y7, AX)
-	STORE16(Y8, Y9, Y10, Y11, BX)
 	VZEROUPPER
 	RET
 
 // func gemvS8AVX2(acc *int32, x *int8, w *int8, n int, k int)
 //
 // One row of x by all blocks, one after another: the weights are one sequential stream.
-#define STEP1(off) \
-	VPBROADCASTD (off*4)(SI), X12;       \
-	VPMOVSXBW    X12, Y12;               \ // four k, four times
-	VPMOVSXBW    (off*64)(DI), Y4;       \
-	VPMOVSXBW    (off*64+16)(DI), Y5;    \
-	VPMOVSXBW    (off*64+32)(DI), Y6;    \
-	VPMOVSXBW    (off*64+48)(DI), Y7;    \
-	VPMADDWD     Y12, Y4, Y4;            \
-	VPMADDWD     Y12, Y5, Y5;            \
-	VPMADDWD     Y12, Y6, Y6;            \
-	VPMADDWD     Y12, Y7, Y7;            \
-	VPADDD       Y4, Y0, Y0;             \
-	VPADDD       Y5, Y1, Y1;             \
-	VPADDD       Y6, Y2, Y2;             \
-	VPADDD       Y7, Y3, Y3
+#define STEP1(off, a, b) \
+	PREFETCHT0   (1024+off*64)(DI);   \
+	VPBROADCASTD (off*4)(SI), Y13;    \
+	VPABSB       Y13, Y12;            \
+	VMOVDQU      (off*64)(DI), Y8;    \
+	VMOVDQU      (off*64+32)(DI), Y9; \
+	PRODUCT(Y8, a);                   \
+	PRODUCT(Y9, b)
 
 TEXT ·gemvS8AVX2(SB), NOSPLIT, $0-40
 	MOVQ acc+0(FP), R11
@@ -144,31 +151,26 @@ TEXT ·gemvS8AVX2(SB), NOSPLIT, $0-40
 	MOVQ n+24(FP), DX
 	MOVQ k+32(FP), R9
 
+	VPBROADCASTD ones<>(SB), Y15
 block:
-	SUBQ  $16, DX
-	JLT   end
 	MOVQ  R8, SI
 	MOVQ  R9, CX
 	VPXOR Y0, Y0, Y0
 	VPXOR Y1, Y1, Y1
-	VPXOR Y2, Y2, Y2
-	VPXOR Y3, Y3, Y3
-	SUBQ  $16, CX
-	JLT   store
 loop: // sixteen k
-	STEP1(0)
-	STEP1(1)
-	STEP1(2)
-	STEP1(3)
+	STEP1(0, Y0, Y1)
+	STEP1(1, Y0, Y1)
+	STEP1(2, Y0, Y1)
+	STEP1(3, Y0, Y1)
 	ADDQ $16, SI
 	ADDQ $256, DI
 	SUBQ $16, CX
-	JGE  loop
-store:
-	STORE16(Y0, Y1, Y2, Y3, R11)
+	JGT  loop
+	VMOVDQU Y0, (R11)
+	VMOVDQU Y1, 32(R11)
 	ADDQ $64, R11
-	JMP  block
-end:
+	SUBQ $16, DX
+	JGT  block
 	VZEROUPPER
 	RET
 
@@ -468,7 +470,8 @@ stored:
 
 // func gemvS8VNNI(acc *int32, x *int8, w *int8, sums *int32, n int, k int)
 //
-// One row of x by all blocks, two at a time, then one: the weights are two sequential streams that share the exclusive or of x.
+// One row of x by all blocks, four at a time, then two, then one: the weights are sequential streams that share the exclusive
+// or of x.
 // Four sums of each block, one for each k/4 % 4, hide the latency.
 #define X4 \
 	VPXORD.BCST (SI), Z31, Z20;  \
@@ -513,6 +516,38 @@ TEXT ·gemvS8VNNI(SB), NOSPLIT, $0-48
 
 	VPBROADCASTD signs<>(SB), Z31
 	VPXORD       Z30, Z30, Z30
+four:
+	CMPQ DX, $64
+	JLT  two
+	MOVQ R9, BX
+	SHLQ $4, BX
+	LEAQ (DI)(BX*1), R12
+	LEAQ (DI)(BX*2), R13
+	LEAQ (R12)(BX*2), R15
+	MOVQ R8, SI
+	MOVQ R9, CX
+	BEGIN((R10), Z0, Z1, Z2, Z3)
+	BEGIN(64(R10), Z4, Z5, Z6, Z7)
+	BEGIN(128(R10), Z8, Z9, Z10, Z11)
+	BEGIN(192(R10), Z12, Z13, Z14, Z15)
+loop4: // sixteen k
+	X4
+	STREAM(DI, Z0, Z1, Z2, Z3)
+	STREAM(R12, Z4, Z5, Z6, Z7)
+	STREAM(R13, Z8, Z9, Z10, Z11)
+	STREAM(R15, Z12, Z13, Z14, Z15)
+	ADDQ $16, SI
+	SUBQ $16, CX
+	JGT  loop4
+	SUMUP(Z0, Z1, Z2, Z3, (R11))
+	SUMUP(Z4, Z5, Z6, Z7, 64(R11))
+	SUMUP(Z8, Z9, Z10, Z11, 128(R11))
+	SUMUP(Z12, Z13, Z14, Z15, 192(R11))
+	MOVQ R15, DI
+	ADDQ $256, R11
+	ADDQ $256, R10
+	SUBQ $64, DX
+	JMP  four
 two:
 	CMPQ DX, $32
 	JLT  one
