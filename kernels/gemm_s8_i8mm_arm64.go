@@ -1,11 +1,11 @@
 package kernels
 
-// panelsS8I8MM computes acc[i][n] = Σ x[i][j] * w[n][j] for 5 to 32 rows of x, not 1 to 4 more than a multiple of 8, and n in
+// rowsS8I8MM computes acc[i][n] = Σ x[i][j] * w[n][j] for 5 to 32 rows of x, not 1 to 4 more than a multiple of 8, and n in
 // whole blocks of sixteen; with add, it adds that to acc. k is at most 2048 for up to 8 rows, 512 for more. Strides are in
 // bytes, wStride from block to block.
 //
 //go:noescape
-func panelsS8I8MM(acc *int32, accStride int, x *int8, xStride int, w *int8, wStride int, n int, k int, rows int, add bool)
+func rowsS8I8MM(acc *int32, accStride int, x *int8, xStride int, w *int8, wStride int, n int, k int, rows int, add bool)
 
 // i8mmCols bounds the columns of one call into assembly: the garbage collector waits for it.
 const i8mmCols = 128
@@ -29,7 +29,7 @@ func gemmI8MM(acc []int32, x []int8, w []int8, sums []int32, m, k int) {
 		}
 		for b := 0; b < n; b += i8mmCols {
 			for j := 0; j < k; j += size {
-				panelsS8I8MM(&acc[i*n+b], n*4, &x[i*k+j], k, &w[b*k+j*16], k*16, min(n-b, i8mmCols), min(k-j, size), rows, j > 0)
+				rowsS8I8MM(&acc[i*n+b], n*4, &x[i*k+j], k, &w[b*k+j*16], k*16, min(n-b, i8mmCols), min(k-j, size), rows, j > 0)
 			}
 		}
 		i += rows

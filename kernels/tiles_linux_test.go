@@ -6,7 +6,7 @@ import (
 )
 
 // TestTiles compares the int8 products of every set with generic where kernels change from one tile to another: numbers of
-// rows around multiples of 4, 8 and 32, and k around the turns of their loops and the panels of i8mm; every slice ends at
+// rows around multiples of 4, 8 and 32, and k around the turns of their loops and the pieces of i8mm; every slice ends at
 // a page that cannot be touched.
 func TestTiles(t *testing.T) {
 	ms, ks := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 16, 20, 21, 24, 31, 32, 33, 36, 37, 64, 70}, []int{16, 32, 48, 64, 80, 496, 512, 528, 1040, 2064}
