@@ -119,3 +119,22 @@ func TestRNNLarge(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkLSTMLayers measures the two layers alone, for counting instructions (16 words are next to nothing).
+func BenchmarkLSTMLayers(b *testing.B) {
+	m := largeRNN(b, edge.CellLSTM, 512, 16)
+	for _, set := range kernels.Available() {
+		b.Run(set.Name, func(b *testing.B) {
+			s, err := m.NewStream(edge.StreamOptions{Kernels: set.Name})
+			if err != nil {
+				b.Fatal(err)
+			}
+			ids := []int32{3}
+			for b.Loop() {
+				if err := s.StepTokens(nil, ids); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
