@@ -95,8 +95,8 @@ cost 'dotprod: matrix x matrix, 4 x 16' $in.tileS8DOT.abi0 1 1024 $dot
 cost 'dotprod: matrix x vector' $in.gemvS8DOT.abi0 1 1024 $dot
 cost 'dotprod-a55: matrix x vector' $in.gemvS8DOTA55.abi0 1 1024 $dot
 cost 'i8mm: limit, registers alone' $in.peakI8MM.abi0 1 512 $mm
+cost 'i8mm: matrix x matrix, 16 x 4, from 13 rows on' tile16x4 1 1024 $mm
 cost 'i8mm: matrix x matrix, 8 x 8, up to 8 rows' tile8x8 1 1024 $mm
-cost 'i8mm: the same from 13 rows on, weights zipped' tile8x8 2 1024 $mm
 cost 'neon: sum of differences (L1S8)' $in.l1RowNEON.abi0 1 256 $all
 cost 'dotprod: sum of differences (L1S8)' $in.l1RowDOT.abi0 1 256 $dot
 cost 'neon: largest difference (MaxS8)' $in.maxRowNEON.abi0 1 256 $all
