@@ -27,14 +27,13 @@ type TransformerConfig struct {
 	SharedEmbeddings bool    `json:"shared_embeddings"` // decoder.embed serves the encoder too
 	TiedOutput       bool    `json:"tied_output"`       // decoder.embed is the output matrix
 
-	SourcePrefix  []int32 `json:"source_prefix,omitempty"` // ids put before every source sentence
-	SourceEOS     bool    `json:"source_eos"`              // SourceEOSID is appended to every source sentence
-	SourceEOSID   int32   `json:"source_eos_id"`
-	DecoderStart  int32   `json:"decoder_start"`      // -1: the first input is the zero embedding (plus its position)
-	EOS           int32   `json:"eos"`                // ends a target sentence
-	TargetUnk     int32   `json:"target_unk"`         // -1: none
-	Suppress      []int32 `json:"suppress,omitempty"` // target ids that are never produced (Marian's bad words)
-	DefaultMaxLen int     `json:"default_max_len,omitempty"`
+	SourcePrefix []int32 `json:"source_prefix,omitempty"` // ids put before every source sentence
+	SourceEOS    bool    `json:"source_eos"`              // SourceEOSID is appended to every source sentence
+	SourceEOSID  int32   `json:"source_eos_id"`
+	DecoderStart int32   `json:"decoder_start"`      // -1: the first input is the zero embedding (plus its position)
+	EOS          int32   `json:"eos"`                // ends a target sentence
+	TargetUnk    int32   `json:"target_unk"`         // -1: none
+	Suppress     []int32 `json:"suppress,omitempty"` // target ids that are never produced (Marian's bad words)
 }
 
 // activations maps the names in TransformerConfig.Activation to the kernels' epilogues.

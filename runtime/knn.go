@@ -263,11 +263,7 @@ func (m *Model) PlanClassifier(o KNNOptions) (*Plan, error) {
 	}
 	a := &arena{counting: true}
 	(&Classifier{m: m.knn, opt: o}).allocate(a)
-	p := &Plan{Parts: append(a.parts, Part{"Go runtime", goRuntime}), Mapped: m.file.Size()}
-	for _, part := range p.Parts {
-		p.Anonymous += part.Bytes
-	}
-	return p, nil
+	return m.planOf(a), nil
 }
 
 // NewClassifier allocates a Classifier, all of it, once.
@@ -282,12 +278,8 @@ func (m *Model) NewClassifier(o KNNOptions) (*Classifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit := o.Memory
-	if limit == 0 {
-		limit = availableMemory()
-	}
-	if limit > 0 && plan.Anonymous > limit {
-		return nil, &MemoryError{plan.Anonymous, limit, "take a smaller batch or k, or fewer threads"}
+	if err := plan.fits(o.Memory, "take a smaller batch or k, or fewer threads"); err != nil {
+		return nil, err
 	}
 	o, _ = m.knnOptions(o) // checked by PlanClassifier
 	k := m.knn

@@ -30,11 +30,27 @@ func (m *Model) Plan(o Options) (*Plan, error) {
 	}
 	a := &arena{counting: true}
 	(&Session{m: m.transformer, opt: o}).allocate(a)
+	return m.planOf(a), nil
+}
+
+// planOf adds up what an arena has counted for a session of this model, of any family.
+func (m *Model) planOf(a *arena) *Plan {
 	p := &Plan{Parts: append(a.parts, Part{"Go runtime", goRuntime}), Mapped: m.file.Size()}
 	for _, part := range p.Parts {
 		p.Anonymous += part.Bytes
 	}
-	return p, nil
+	return p
+}
+
+// fits is a *MemoryError with the hint when the Plan takes more than limit bytes; 0 stands for what the machine has free.
+func (p *Plan) fits(limit int64, hint string) error {
+	if limit == 0 {
+		limit = availableMemory()
+	}
+	if limit > 0 && p.Anonymous > limit {
+		return &MemoryError{p.Anonymous, limit, hint}
+	}
+	return nil
 }
 
 // NewSession allocates a session, all of it, once.
@@ -49,12 +65,8 @@ func (m *Model) NewSession(o Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit := o.Memory
-	if limit == 0 {
-		limit = availableMemory()
-	}
-	if limit > 0 && plan.Anonymous > limit {
-		return nil, &MemoryError{plan.Anonymous, limit, "take a smaller batch, beam or maximum length"}
+	if err := plan.fits(o.Memory, "take a smaller batch, beam or maximum length"); err != nil {
+		return nil, err
 	}
 	o, _ = o.withDefaults(m.transformer.cfg.MaxLen) // checked by Plan
 	s := &Session{m: m.transformer, set: set, pool: &m.pool, opt: o, path: m.file.Path()}

@@ -108,11 +108,7 @@ func (m *Model) PlanStream(o StreamOptions) (*Plan, error) {
 	}
 	a := &arena{counting: true}
 	(&Stream{m: m.rnn, opt: o}).allocate(a)
-	p := &Plan{Parts: append(a.parts, Part{"Go runtime", goRuntime}), Mapped: m.file.Size()}
-	for _, part := range p.Parts {
-		p.Anonymous += part.Bytes
-	}
-	return p, nil
+	return m.planOf(a), nil
 }
 
 // NewStream allocates a stream, all of it, once. Errors: as NewSession's.
@@ -125,12 +121,8 @@ func (m *Model) NewStream(o StreamOptions) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit := o.Memory
-	if limit == 0 {
-		limit = availableMemory()
-	}
-	if limit > 0 && plan.Anonymous > limit {
-		return nil, &MemoryError{plan.Anonymous, limit, "take a smaller batch, or fewer steps at a time"}
+	if err := plan.fits(o.Memory, "take a smaller batch, or fewer steps at a time"); err != nil {
+		return nil, err
 	}
 	o, _ = o.withDefaults() // checked by PlanStream
 	s := &Stream{m: m.rnn, set: set, pool: &m.pool, opt: o, path: m.file.Path()}
