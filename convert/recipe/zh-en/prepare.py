@@ -18,7 +18,7 @@ SEED = 1
 VOCAB = 8000
 HELD_OUT = ["dev.tatoeba", "dev.3am", "dev.ntrex128", "test.tatoeba", "test.3am"]
 MANUALS = ("python-docs", "php-docs")
-KEEP = ("tatoeba", "3am", "dialog-human", "dialog-mt", "mlqe-pe") + MANUALS
+KEEP = ("phrases", "tatoeba", "3am", "dialog-human", "dialog-mt", "mlqe-pe") + MANUALS
 SPM_MANUAL_LINES = 15000  # manuals are half of the pairs; the vocabulary should not be theirs
 
 
@@ -72,7 +72,8 @@ def main():
         return
     os.makedirs(a.work, exist_ok=True)
 
-    rows = [r for r in read_tsv(os.path.join(a.data, "train.permissive.tsv.gz")) if len(r) == 3 and wanted(*r)]
+    phrases = [["phrases"] + r for r in read_tsv(os.path.join(os.path.dirname(os.path.abspath(__file__)), "phrases.tsv"))]
+    rows = phrases + [r for r in read_tsv(os.path.join(a.data, "train.permissive.tsv.gz")) if len(r) == 3 and wanted(*r)]
     keys = held_out_keys(a.data)
     clean = [r for r in rows if ("zh", fold(r[1])) not in keys and ("en", fold(r[2])) not in keys]
     counts = {"leaks_dropped": len(rows) - len(clean)}
@@ -82,7 +83,7 @@ def main():
 
     rng = random.Random(SEED)
     manual = [r for r in clean if r[0] in MANUALS]
-    for_spm = [r for r in clean if r[0] not in MANUALS] + rng.sample(manual, SPM_MANUAL_LINES)
+    for_spm = [r for r in clean if r[0] not in MANUALS + ("phrases",)] + rng.sample(manual, SPM_MANUAL_LINES)
     train_spm([r[1] for r in for_spm], os.path.join(a.work, "source"), 0.9998)
     train_spm([r[2] for r in for_spm], os.path.join(a.work, "target"), 0.9999)
 

@@ -9,6 +9,7 @@ import math
 import os
 import pickle
 import random
+import re
 import time
 
 import sacrebleu
@@ -20,12 +21,15 @@ from prepare import MANUALS, read_tsv
 
 SEED = 1
 # Pairs of an epoch: all of a tag so many times, or a fresh random draw of so many.
-REPEAT = {"tatoeba": 2, "3am": 1, "dialog-human": 1}
-DRAW = {"dialog-mt": 16000, "mlqe-pe": 4000, "manuals": 6000}
+REPEAT = {"phrases": 6, "tatoeba": 2, "3am": 1, "dialog-human": 1, "mlqe-pe": 1}
+DRAW = {"dialog-mt": 10000, "manuals": 12000}
 MAX_PIECES = 80
 BARE_END = 0.15       # so often a source loses its final full stop, which people do not type
 ALPHA = 0.2           # subword regularization
-PLAIN_FROM = 0.8      # epochs that begin after this much of the training keep the target's best pieces: else invented words
+NEW_NUMBER = 0.3      # so often a number that stands on both sides is exchanged for a random one, to be carried over
+NEW_NAME = 0.3        # the same for a Latin name on both sides
+LATIN_NAME = 0.1      # so often a Tom whom the Chinese calls 汤姆 gets a Latin name on both sides
+JOIN = 0.04           # so many pairs are two short ones, one after the other
 SMOOTHING = 0.1
 EMA = 0.999
 WARMUP = 800
@@ -46,6 +50,28 @@ def epoch_batches(work, epoch, batch_tokens, plain):
     return batches
 
 
+def once_on_both(pattern, zh, en):
+    """What occurs exactly once on either side and is the same."""
+    a, b = re.findall(pattern, zh), re.findall(pattern, en)
+    return [x for x in a if a.count(x) == 1 and b.count(x) == 1]
+
+
+def carry_over(zh, en, names, rng):
+    """Exchanges numbers and names that stand on both sides for others: what is unknown is to be copied, not guessed."""
+    if rng.random() < NEW_NUMBER:
+        for x in once_on_both(r"(?<![0-9])[1-9][0-9]{1,4}(?![0-9])", zh, en):
+            y = str(rng.randrange(10 ** (len(x) - 1), 10 ** len(x)))
+            zh, en = zh.replace(x, y), en.replace(x, y)
+    if rng.random() < NEW_NAME:
+        for x in once_on_both(r"(?<![A-Za-z])[A-Z][a-z]{2,11}(?![A-Za-z])", zh, en):
+            y = rng.choice(names)
+            zh, en = zh.replace(x, y), en.replace(x, y)
+    if zh.count("汤姆") == 1 and len(re.findall(r"\bTom\b", en)) == 1 and rng.random() < LATIN_NAME:
+        y = rng.choice(names)
+        zh, en = zh.replace("汤姆", y), re.sub(r"\bTom\b", y, en)
+    return zh, en
+
+
 def make_batches(work, epoch, batch_tokens, plain):
     rng = random.Random(SEED * 1000003 + epoch)
     by_tag = {}
@@ -56,6 +82,10 @@ def make_batches(work, epoch, batch_tokens, plain):
         pairs += by_tag[tag] * n
     for tag, n in DRAW.items():
         pairs += rng.sample(by_tag[tag], min(n, len(by_tag[tag])))
+    names = sorted({w for _, e in pairs for w in re.findall(r"(?<=[a-z] )[A-Z][a-z]{2,11}\b", e)})
+    pairs = [carry_over(z, e, names, rng) for z, e in pairs]
+    short = [p for p in by_tag["tatoeba"] if p[0][-1] in "。！？!?" and p[1][-1] in ".!?"]
+    pairs += [(a[0] + b[0], a[1] + " " + b[1]) for a, b in zip(*(rng.choices(short, k=int(JOIN * len(pairs))) for _ in range(2)))]
     zh = [z[:-1] if z[-1] in "。." and len(z) > 1 and rng.random() < BARE_END else z for z, _ in pairs]
     sampled = dict(enable_sampling=True, alpha=ALPHA, nbest_size=-1, add_eos=True)
     spm.set_random_generator_seed(SEED * 1000003 + epoch)
@@ -134,6 +164,8 @@ def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--data", default=os.environ.get("ZHEN_DATA"))
     ap.add_argument("--work", default=os.environ.get("ZHEN_WORK"))
+    ap.add_argument("--init", help="weights to begin with (a last.pt); the optimizer begins anew")
+    ap.add_argument("--plain", action="store_true", help="the target in its best pieces: sampled ones teach to spell, and to invent words")
     ap.add_argument("--steps", type=int, default=16000)
     ap.add_argument("--deadline", type=float, help="end at this Unix time instead: the cosine is stretched to end there")
     ap.add_argument("--batch-tokens", type=int, default=2800, help="source and target positions of a batch, padding included")
@@ -165,12 +197,15 @@ def main():
         opt.load_state_dict(c["opt"])
         ema = c["ema"]
         step, epoch, at, seconds, best = c["step"], c["epoch"], c["at"], c["seconds"], c["best"]
-        progress, plain = c["progress"], c["plain"]
+        progress = c["progress"]
         print(f"resumed at step {step}", flush=True)
     else:
-        best, progress, plain = -1.0, 0.0, False
+        best, progress = -1.0, 0.0
+        if a.init:
+            model.load_state_dict(torch.load(a.init)["ema"], strict=False)
+            ema = [p.detach().clone() for p in params]
     dev = Dev(a.data, a.work)
-    batches = epoch_batches(a.work, epoch, a.batch_tokens, plain)
+    batches = epoch_batches(a.work, epoch, a.batch_tokens, a.plain)
     print(f"{len(batches)} batches an epoch, {sum(map(len, batches))} pairs, "
           f"{sum(len(s) + len(t) for b in batches for s, t in b) / sum((max(len(s) for s, _ in b) + max(len(t) for _, t in b)) * len(b) for b in batches):.3f} not padding", flush=True)
 
@@ -183,7 +218,7 @@ def main():
     while not end:
         if at == len(batches):
             epoch, at = epoch + 1, 0
-            batches = epoch_batches(a.work, epoch, a.batch_tokens, plain)
+            batches = epoch_batches(a.work, epoch, a.batch_tokens, a.plain)
         drop.start_step(SEED * 1000003 + step)
         loss, nll, n, positions = losses(model, batches[at], amp, SMOOTHING)
         opt.zero_grad(set_to_none=True)
@@ -234,7 +269,7 @@ def main():
             window, done_tokens, sum_nll, sum_n = time.time(), 0, 0.0, 0
         if step % a.save_every == 0 or end:
             save(checkpoint, {"model": model.state_dict(), "opt": opt.state_dict(), "ema": ema, "step": step, "epoch": epoch,
-                              "at": at, "seconds": seconds + time.time() - t0, "best": best, "progress": progress, "plain": plain})
+                              "at": at, "seconds": seconds + time.time() - t0, "best": best, "progress": progress})
     save(os.path.join(a.work, "last.pt"), {"step": step, "ema": as_dict(ema)})
 
 
