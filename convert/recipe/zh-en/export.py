@@ -1,6 +1,6 @@
 """Training result -> a Hugging Face Marian-style folder (safetensors, .spm, vocabularies, config) and golden.json.
 
---weights: best.pt or last.pt of the work folder (EMA weights); checkpoint.pt works too, for a preliminary export.
+--weights: best.pt or last.pt of a run (EMA weights); checkpoint.pt works too, for a preliminary export.
 Run beside a running training: reads only.
 """
 import argparse
@@ -94,11 +94,11 @@ def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--data", default=os.environ.get("ZHEN_DATA"))
     ap.add_argument("--work", default=os.environ.get("ZHEN_WORK"))
-    ap.add_argument("--weights", default="last.pt")
+    ap.add_argument("--weights", required=True, help="best.pt, last.pt or checkpoint.pt of a run")
     ap.add_argument("--out", required=True)
     a = ap.parse_args()
     torch.set_num_threads(1)
-    ema, step = load_weights(os.path.join(a.work, a.weights))
+    ema, step = load_weights(a.weights)
     tmp = a.out.rstrip("/") + ".tmp"
     shutil.rmtree(tmp, ignore_errors=True)
     os.makedirs(tmp)

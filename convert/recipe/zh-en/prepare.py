@@ -14,6 +14,8 @@ import unicodedata
 
 import sentencepiece as spm
 
+from normalizer import fold_traditional
+
 SEED = 1
 VOCAB = 8000
 HELD_OUT = ["dev.tatoeba", "dev.3am", "dev.ntrex128", "test.tatoeba", "test.3am"]
@@ -58,7 +60,7 @@ def train_spm(sentences, prefix, coverage):
         byte_fallback=True, character_coverage=coverage, normalization_rule_name="nmt_nfkc",
         eos_id=0, unk_id=1, bos_id=-1, pad_id=-1, max_sentence_length=4096, num_threads=1, minloglevel=1)
     with open(prefix + ".spm.tmp", "wb") as f:
-        f.write(image.getvalue())
+        f.write(fold_traditional(image.getvalue()) if prefix.endswith("source") else image.getvalue())
     os.replace(prefix + ".spm.tmp", prefix + ".spm")
 
 

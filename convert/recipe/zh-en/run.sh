@@ -1,20 +1,42 @@
 #!/bin/sh
-# From the raw pairs to the exported, scored folder. Safe to kill and run again: each step goes on where it stopped.
+# From the raw pairs to the scored .ei8. Safe to kill and run again: each step goes on where it stopped.
 #
 #   ZHEN_DATA=<folder of the .tsv files> ZHEN_WORK=<folder for work> ./run.sh
 #
-# Optional: PYTHON, STEPS, THREADS. With a libjemalloc.so.2 in JEMALLOC freed pages are kept for a while,
-# which helped on the virtual machine where this was trained (page faults are dear there).
+# Optional: PYTHON, THREADS, STEPS and STEPS2 (of the two stages). With a libjemalloc.so.2 in JEMALLOC freed pages are kept for
+# a while, which helped on the virtual machine where this was trained (page faults are dear there).
 set -eu
 : "${ZHEN_DATA:?set ZHEN_DATA to the folder with train.permissive.tsv.gz}" "${ZHEN_WORK:?set ZHEN_WORK to a scratch folder}"
 here=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-python3}
-export ZHEN_DATA ZHEN_WORK OMP_NUM_THREADS="${THREADS:-1}" ONEDNN_PRIMITIVE_CACHE_CAPACITY=2000 PYTHONDONTWRITEBYTECODE=1
-if [ -n "${JEMALLOC:-}" ]; then
-    export LD_PRELOAD="$JEMALLOC" MALLOC_CONF=dirty_decay_ms:20000,muzzy_decay_ms:20000,oversize_threshold:0,narenas:1
-fi
+threads=${THREADS:-2}
+export ZHEN_DATA ZHEN_WORK OMP_NUM_THREADS="$threads" ONEDNN_PRIMITIVE_CACHE_CAPACITY=2000 PYTHONDONTWRITEBYTECODE=1
+work=$(mkdir -p "$ZHEN_WORK" && cd "$ZHEN_WORK" && pwd)
+(
+    if [ -n "${JEMALLOC:-}" ]; then
+        export LD_PRELOAD="$JEMALLOC" MALLOC_CONF=dirty_decay_ms:20000,muzzy_decay_ms:20000,oversize_threshold:0,narenas:1
+    fi
+    "$python" "$here/prepare.py"
+    # Sampled target pieces first: a regularizer, but one that teaches to spell. Then the pieces as they will be wanted.
+    "$python" "$here/train.py" --threads "$threads" --run "$work/first" --steps "${STEPS:-16000}"
+    "$python" "$here/train.py" --threads "$threads" --run "$work/second" --steps "${STEPS2:-24000}" \
+        --init "$work/first/last.pt" --plain --lr 7e-4 --dropout 0.15
+    "$python" "$here/export.py" --weights "$work/second/last.pt" --out "$work/export"
+)
+"$python" "$here/curve.py" "$work/first/log.csv" "$work/second/log.csv" > "$work/curve.svg"
 
-"$python" "$here/prepare.py"
-"$python" "$here/train.py" --steps "${STEPS:-16000}" --threads "${THREADS:-1}"
-"$python" "$here/export.py" --weights last.pt --out "$ZHEN_WORK/export"
-"$python" "$here/score.py" --model "$ZHEN_WORK/export" --out "$ZHEN_WORK/scores" --threads "${THREADS:-1}"
+cd "$here"
+go build -o "$work/edge-infer" ../../../cmd/edge-infer
+go build -o "$work/float32" ./float32
+"$work/edge-infer" convert "$work/export" -o "$work/zh-en.ei8" --force --name zh-en --from zh --to en --licence CC-BY-4.0 \
+    --source "trained from scratch by convert/recipe/zh-en" \
+    --attribution "Tatoeba, tatoeba.org, CC-BY 2.0 FR" \
+    --attribution "3AM image captions, MIT" \
+    --attribution "ConvLab-2 MultiWOZ-zh and CrossWOZ-en, Apache-2.0" \
+    --attribution "MLQE-PE English-Chinese post-edits of Wikipedia, CC0" \
+    --attribution "Python documentation: zh_CN translation CC0, English text PSF licence" \
+    --attribution "PHP manual, The PHP Documentation Group, CC-BY 3.0" \
+    --attribution "OpenCC, table of traditional characters, Apache-2.0"
+"$python" "$here/score.py" --model "$work/export" --out "$work/scores" --threads "$threads" \
+    --system "float32=$work/float32 $work/export" \
+    --system "int8=$work/edge-infer translate --tokens --batch 16 -m $work/zh-en.ei8"

@@ -35,9 +35,9 @@ EMA = 0.999
 WARMUP = 800
 
 
-def epoch_batches(work, epoch, batch_tokens, plain):
+def epoch_batches(run, work, epoch, batch_tokens, plain):
     """The batches of an epoch, kept on disk: SentencePiece's sampling is not the same from one process to the next."""
-    path = os.path.join(work, "epoch.pkl")
+    path = os.path.join(run, "epoch.pkl")
     if os.path.exists(path):
         with open(path, "rb") as f:
             key, batches = pickle.load(f)
@@ -164,6 +164,7 @@ def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("--data", default=os.environ.get("ZHEN_DATA"))
     ap.add_argument("--work", default=os.environ.get("ZHEN_WORK"))
+    ap.add_argument("--run", help="folder of this run's checkpoint, log and weights (default: the work folder)")
     ap.add_argument("--init", help="weights to begin with (a last.pt); the optimizer begins anew")
     ap.add_argument("--plain", action="store_true", help="the target in its best pieces: sampled ones teach to spell, and to invent words")
     ap.add_argument("--steps", type=int, default=16000)
@@ -177,6 +178,8 @@ def main():
     ap.add_argument("--save-every", type=int, default=200)
     ap.add_argument("--bench", type=int, default=0, help="time so many steps and stop")
     a = ap.parse_args()
+    run = a.run or a.work
+    os.makedirs(run, exist_ok=True)
     torch.set_num_threads(a.threads)
     torch.manual_seed(SEED)
     amp = not a.fp32
@@ -190,7 +193,7 @@ def main():
                             lr=a.lr, betas=(0.9, 0.98), eps=1e-9, fused=True)
     ema = [p.detach().clone() for p in params]
     step, epoch, at, seconds = 0, 0, 0, 0.0
-    checkpoint = os.path.join(a.work, "checkpoint.pt")
+    checkpoint = os.path.join(run, "checkpoint.pt")
     if os.path.exists(checkpoint) and not a.bench:
         c = torch.load(checkpoint)
         model.load_state_dict(c["model"])
@@ -205,20 +208,20 @@ def main():
             model.load_state_dict(torch.load(a.init)["ema"], strict=False)
             ema = [p.detach().clone() for p in params]
     dev = Dev(a.data, a.work)
-    batches = epoch_batches(a.work, epoch, a.batch_tokens, a.plain)
+    batches = epoch_batches(run, a.work, epoch, a.batch_tokens, a.plain)
     print(f"{len(batches)} batches an epoch, {sum(map(len, batches))} pairs, "
           f"{sum(len(s) + len(t) for b in batches for s, t in b) / sum((max(len(s) for s, _ in b) + max(len(t) for _, t in b)) * len(b) for b in batches):.3f} not padding", flush=True)
 
     def as_dict(values):
         return {n: v.clone() for (n, _), v in zip(model.named_parameters(), values)}
 
-    log_path = os.path.join(a.work, "log.csv")
+    log_path = os.path.join(run, "log.csv")
     t0, window, done_tokens, sum_nll, sum_n = time.time(), time.time(), 0, 0.0, 0
     before, end = time.time(), progress >= 1
     while not end:
         if at == len(batches):
             epoch, at = epoch + 1, 0
-            batches = epoch_batches(a.work, epoch, a.batch_tokens, a.plain)
+            batches = epoch_batches(run, a.work, epoch, a.batch_tokens, a.plain)
         drop.start_step(SEED * 1000003 + step)
         loss, nll, n, positions = losses(model, batches[at], amp, SMOOTHING)
         opt.zero_grad(set_to_none=True)
@@ -265,12 +268,12 @@ def main():
             print(step, epoch, f"train {sum_nll / sum_n:.3f} dev {dev_nll:.3f} bleu {bleu:.2f} {done_tokens / t:.0f}/s", sample, flush=True)
             if bleu > best:
                 best = bleu
-                save(os.path.join(a.work, "best.pt"), {"step": step, "ema": as_dict(ema)})
+                save(os.path.join(run, "best.pt"), {"step": step, "ema": as_dict(ema)})
             window, done_tokens, sum_nll, sum_n = time.time(), 0, 0.0, 0
         if step % a.save_every == 0 or end:
             save(checkpoint, {"model": model.state_dict(), "opt": opt.state_dict(), "ema": ema, "step": step, "epoch": epoch,
                               "at": at, "seconds": seconds + time.time() - t0, "best": best, "progress": progress})
-    save(os.path.join(a.work, "last.pt"), {"step": step, "ema": as_dict(ema)})
+    save(os.path.join(run, "last.pt"), {"step": step, "ema": as_dict(ema)})
 
 
 if __name__ == "__main__":
