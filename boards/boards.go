@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -31,7 +32,8 @@ type CPU struct {
 	Implementer int    `json:"implementer,omitempty"` // 0x41 is Arm
 	Part        int    `json:"part,omitempty"`        // MIDR part number; 0 where there is none
 	Revision    string `json:"revision,omitempty"`    // "r0p4": variant and revision
-	Cores       int    `json:"cores"`
+	Cores       []int  `json:"cores"`                 // numbers of the cores, as cpuinfo counts them
+	Capacity    int    `json:"capacity,omitempty"`    // of the fastest of them, as the kernel rates cores: the machine's best is 1024
 }
 
 // armParts names the cores of Arm (implementer 0x41) that are found on small boards, and the servers that stand in for them
@@ -50,6 +52,9 @@ var armParts = map[int]string{
 	0xd49: "Neoverse-N2",
 }
 
+// littleParts are the cores of Arm that are built to be small. Beside others on one chip they are the slow ones.
+var littleParts = []int{0xc07, 0xd03, 0xd04, 0xd05}
+
 // Detect describes the machine that the program runs on.
 func Detect() Board {
 	b := DetectIn("/")
@@ -62,6 +67,7 @@ func Detect() Board {
 func DetectIn(root string) Board {
 	b := Board{PageSize: os.Getpagesize()}
 	b.readCPUInfo(filepath.Join(root, "proc/cpuinfo"))
+	b.readCapacities(filepath.Join(root, "sys/devices/system/cpu"))
 	// The device tree ends its strings with NUL. On Linux the first path is a link to the second.
 	for _, path := range []string{"proc/device-tree/model", "sys/firmware/devicetree/base/model"} {
 		if raw, err := os.ReadFile(filepath.Join(root, path)); err == nil {
@@ -81,7 +87,7 @@ func DetectIn(root string) Board {
 // readCPUInfo reads one block of "key : value" lines for each core, and on Raspberry Pi kernels a last block with the Model.
 // A 32-bit kernel may list the implementer once a core too; a PC has "model name" and no part number.
 func (b *Board) readCPUInfo(path string) {
-	cpu := CPU{}
+	cpu, number := CPU{}, 0
 	variant, revision := "", ""
 	inCore := false
 	end := func() {
@@ -89,7 +95,7 @@ func (b *Board) readCPUInfo(path string) {
 			if variant != "" && revision != "" {
 				cpu.Revision = fmt.Sprintf("r%sp%s", strings.TrimPrefix(variant, "0x"), revision)
 			}
-			b.addCore(cpu)
+			b.addCore(cpu, number)
 		}
 		cpu, variant, revision, inCore = CPU{}, "", "", false
 	}
@@ -98,6 +104,11 @@ func (b *Board) readCPUInfo(path string) {
 		case "processor":
 			end()
 			inCore = true
+			// Cores that are switched off are not listed, so the numbers may have gaps.
+			number = b.Cores
+			if n, err := strconv.Atoi(value); err == nil && n >= 0 && n < maxCores {
+				number = n
+			}
 			b.Cores++
 		case "model name":
 			cpu.Name = value
@@ -116,22 +127,72 @@ func (b *Board) readCPUInfo(path string) {
 	end()
 }
 
-// addCore counts a core to its kind. The kernel's own name of an Arm core is its architecture ("ARMv7 Processor rev 4"), so
+// maxCores is far above what any board has, and keeps a damaged cpuinfo from inventing more.
+const maxCores = 4096
+
+// addCore puts a core to its kind. The kernel's own name of an Arm core is its architecture ("ARMv7 Processor rev 4"), so
 // the part number's name goes before it.
-func (b *Board) addCore(c CPU) {
+func (b *Board) addCore(c CPU, number int) {
 	if name := armParts[c.Part]; name != "" && c.Implementer == 0x41 {
 		c.Name = name
 	}
 	for i := range b.CPUs {
-		same := b.CPUs[i]
-		same.Cores = 0
-		if same == c {
-			b.CPUs[i].Cores++
+		k := &b.CPUs[i]
+		if k.Name == c.Name && k.Implementer == c.Implementer && k.Part == c.Part && k.Revision == c.Revision {
+			k.Cores = append(k.Cores, number)
 			return
 		}
 	}
-	c.Cores = 1
+	c.Cores = []int{number}
 	b.CPUs = append(b.CPUs, c)
+}
+
+// readCapacities reads how the kernel rates each core. Kernels of boards with cores of one kind may have no such file.
+func (b *Board) readCapacities(folder string) {
+	for i := range b.CPUs {
+		for _, core := range b.CPUs[i].Cores {
+			if n, ok := readInt(filepath.Join(folder, fmt.Sprintf("cpu%d/cpu_capacity", core))); ok {
+				b.CPUs[i].Capacity = max(b.CPUs[i].Capacity, int(min(n, 1024)))
+			}
+		}
+	}
+}
+
+// readInt reads a file that holds one number, as sysfs has them; false for no file, no number, or a negative one.
+func readInt(path string) (int64, bool) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(raw)), 10, 64)
+	return n, err == nil && n >= 0
+}
+
+// BigCores are the numbers of the fast cores of a machine that has slow ones beside them, such as the Cortex-A76 of an
+// RK3588 beside its A55; nil where the cores are alike, or nothing is known of them. Work that is dealt out evenly among both
+// kinds waits for the slow ones. The kernel's rating decides: three quarters of the best one's are as fast. Without ratings it
+// is the kind of core.
+func (b Board) BigCores() []int {
+	best, rated := 0, true
+	for _, c := range b.CPUs {
+		best = max(best, c.Capacity)
+		rated = rated && c.Capacity > 0
+	}
+	var big []int
+	for _, c := range b.CPUs {
+		slow := c.Implementer == 0x41 && slices.Contains(littleParts, c.Part)
+		if rated {
+			slow = 4*c.Capacity < 3*best
+		}
+		if !slow {
+			big = append(big, c.Cores...)
+		}
+	}
+	if len(big) == b.Cores {
+		return nil
+	}
+	slices.Sort(big)
+	return big
 }
 
 func (b *Board) readMemInfo(path string) {
@@ -186,8 +247,8 @@ func (b Board) String() string {
 			name = fmt.Sprintf("part 0x%03x of implementer 0x%02x", c.Part, c.Implementer)
 		}
 		if name != "" {
-			parts = append(parts, fmt.Sprintf("%d x %s", c.Cores, name))
-			named += c.Cores
+			parts = append(parts, fmt.Sprintf("%d x %s", len(c.Cores), name))
+			named += len(c.Cores)
 		}
 	}
 	if named == 0 {
