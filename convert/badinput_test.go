@@ -131,6 +131,14 @@ func TestBadInput(t *testing.T) {
 			remove("model.safetensors")(t, folder)
 			writeFile(t, filepath.Join(folder, "tf_model.h5"), "x")
 		}, []string{"tf_model.h5 is not read"}},
+		{"shards without an index", marianFolder, func(t *testing.T, folder string) {
+			remove("model.safetensors")(t, folder)
+			writeFile(t, filepath.Join(folder, "pytorch_model-00001-of-00002.bin"), "x")
+		}, []string{"pytorch_model.bin.index.json", "is missing", "which weights are in which shard"}},
+		{"an index without its shards", marianFolder, func(t *testing.T, folder string) {
+			remove("model.safetensors")(t, folder)
+			writeFile(t, filepath.Join(folder, "model.safetensors.index.json"), `{"weight_map": {"a": "model-00001-of-00002.safetensors"}}`)
+		}, []string{"model-00001-of-00002.safetensors", "is missing", "model.safetensors.index.json lists it"}},
 		{"no config", marianFolder, remove("config.json"), []string{"model.safetensors", "weights without a config.json"}},
 		{"no source.spm", marianFolder, remove("source.spm"), []string{"source.spm", "is missing", "cuts text into"}},
 		{"no target.spm", marianFolder, remove("target.spm"), []string{"target.spm", "is missing"}},

@@ -133,11 +133,14 @@ func open(src string) (*source, error) {
 	if !info.IsDir() {
 		// One file of a model's folder stands for the folder: none of the formats fits into one file.
 		switch filepath.Base(src) {
-		case "model.bin", "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "config.json":
+		case "model.bin", "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json", "config.json":
 			folder = filepath.Dir(src)
 		default:
 			return nil, unknownFile(src)
 		}
+	}
+	if folder, err = fromHubCache(folder); err != nil {
+		return nil, err
 	}
 	exists := func(name string) bool {
 		_, err := os.Stat(filepath.Join(folder, name))
@@ -224,10 +227,10 @@ func (s *source) meta(o Options) (*modelfile.Meta, error) {
 		folder = full
 	}
 	if m.Name == "" {
-		m.Name = filepath.Base(folder)
+		m.Name = nameOfFolder(folder)
 	}
 	if m.Languages == (modelfile.Languages{}) {
-		m.Languages = languagesOfName(filepath.Base(folder))
+		m.Languages = languagesOfName(nameOfFolder(folder))
 	}
 	if o.From != "" {
 		m.Languages.From = o.From

@@ -124,10 +124,20 @@ func openWeights(folder string) (*checkpoint.Checkpoint, error) {
 		{"model.safetensors", safetensors.Open},
 		{"model.safetensors.index.json", safetensors.Open},
 		{"pytorch_model.bin", pickle.OpenTorch},
+		{"pytorch_model.bin.index.json", pickle.OpenTorch},
 	} {
 		path := filepath.Join(folder, f.name)
 		if _, err := os.Stat(path); err == nil {
 			return f.open(path)
+		}
+	}
+	for _, shards := range []string{"model-*-of-*.safetensors", "pytorch_model-*-of-*.bin"} {
+		if found, _ := filepath.Glob(filepath.Join(folder, shards)); len(found) > 0 {
+			name := "model.safetensors.index.json"
+			if strings.HasSuffix(shards, ".bin") {
+				name = "pytorch_model.bin.index.json"
+			}
+			return nil, failure(filepath.Join(folder, name), "is missing", "it says which weights are in which shard; download it as well")
 		}
 	}
 	reason := "has no weights: neither model.safetensors nor pytorch_model.bin is there"

@@ -36,7 +36,7 @@ or a file of training rows, which become a model of nearest neighbours:
 
 or a file of a recurrent network (RNN, LSTM, GRU):
 
-  PyTorch               a state dict: .pt (zip), .safetensors; beside it NAME.json
+  PyTorch               a state dict: .pt, .safetensors; beside it NAME.json
                         for what it does not say: vocabulary, tokenizer, output
   ONNX                  .onnx with a chain of LSTM, GRU or RNN nodes
 

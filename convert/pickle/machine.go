@@ -19,6 +19,8 @@ type Options struct {
 	// Built, if not nil, is called after each BUILD with the object that got its state: joblib writes the bytes of an array
 	// into the pickle right behind the object that describes it. Built moves in.Pos behind them.
 	Built func(o *Object, in *Inline) error
+	// Persistent, if not nil, gives the node for something stored outside the pickle; without it, that is a *Persistent.
+	Persistent func(id Node) Node
 }
 
 // Inline is what a pickle has in the middle of its opcodes that is not one of them.
@@ -71,7 +73,8 @@ func (e *RefusedError) Error() string {
 // Every length is compared with the bytes that remain before it is used. Because an opcode of one byte
 // can make a node of fifty, the size of all nodes together is counted too and bounded by Options.Budget.
 func Read(src io.ReaderAt, size int64, options Options) (Node, int64, error) {
-	m := &machine{in: input{src: src, size: size}, call: options.Call, built: options.Built, memo: make(map[uint64]Node), budget: options.Budget}
+	m := &machine{in: input{src: src, size: size}, call: options.Call, built: options.Built, persistent: options.Persistent,
+		memo: make(map[uint64]Node), budget: options.Budget}
 	if m.budget <= 0 {
 		m.budget = 8*size + 16<<20
 	}
@@ -154,16 +157,17 @@ func (in *input) uint(n int) (uint64, error) {
 // machine is the stack machine. Costs are counts of the bytes that nodes keep in memory, on the high side. A
 // place on the stack is paid for when the stack first grows to it.
 type machine struct {
-	in     input
-	call   func(module, name string) bool
-	built  func(o *Object, in *Inline) error
-	stack  []Node
-	high   int   // how high the stack has been
-	marks  []int // heights of the stack where a MARK was set
-	deep   int   // how many marks there have been at a time
-	memo   map[uint64]Node
-	budget int64
-	at     int64 // offset of the opcode, for errors
+	in         input
+	call       func(module, name string) bool
+	built      func(o *Object, in *Inline) error
+	persistent func(id Node) Node
+	stack      []Node
+	high       int   // how high the stack has been
+	marks      []int // heights of the stack where a MARK was set
+	deep       int   // how many marks there have been at a time
+	memo       map[uint64]Node
+	budget     int64
+	at         int64 // offset of the opcode, for errors
 }
 
 const (
@@ -328,6 +332,14 @@ func clip(s string) string {
 		s = strings.ToValidUTF8(s[:80], "") + "..."
 	}
 	return s
+}
+
+// outside pushes the node for something stored outside the pickle.
+func (m *machine) outside(id Node, cost int64) error {
+	if m.persistent == nil {
+		return m.push(&Persistent{id}, costNode+cost)
+	}
+	return m.push(m.persistent(id), costNode+cost)
 }
 
 // reduce makes the Object that stands for class(*args).

@@ -297,7 +297,7 @@ func (m *machine) object(op byte) error {
 		if err != nil {
 			return err
 		}
-		return m.push(&Persistent{id}, costNode+int64(len(id)))
+		return m.outside(id, int64(len(id)))
 	}
 
 	// The others take their arguments from the stack, the last one first.
@@ -307,7 +307,7 @@ func (m *machine) object(op byte) error {
 	}
 	switch op {
 	case 'Q': // BINPERSID
-		return m.push(&Persistent{last}, costNode)
+		return m.outside(last, 0)
 	case 'b': // BUILD
 		target, err := m.top()
 		if err != nil {

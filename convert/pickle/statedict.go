@@ -13,8 +13,15 @@ var wrappers = []string{"state_dict", "model_state_dict", "model", "module", "ne
 // OpenTorch opens a state dict that torch.save wrote (pytorch_model.bin, .pt, .pth): a dictionary of
 // tensors, or a dictionary that has one under "state_dict", "model_state_dict", "model", "module" or
 // "net". Values that are not tensors are left aside, whatever they are. Tensors that share a storage stay
-// tied: SameData tells.
+// tied: SameData tells. A path that ends in .json is an index of several such files.
 func OpenTorch(path string) (*checkpoint.Checkpoint, error) {
+	if strings.HasSuffix(path, ".json") {
+		return checkpoint.OpenIndex("torch", path, openStateDict)
+	}
+	return openStateDict(path)
+}
+
+func openStateDict(path string) (*checkpoint.Checkpoint, error) {
 	f, err := LoadTorch(path)
 	if err != nil {
 		return nil, err

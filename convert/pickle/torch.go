@@ -19,12 +19,15 @@ import (
 //	NAME/data.pkl     the pickle; tensors in it refer to storages by key
 //	NAME/data/KEY     the bytes of storage KEY
 //	NAME/byteorder    "little" or "big" (since 2.1)
+//
+// The form before that is in legacy.go.
 type TorchFile struct {
 	Path string
 	Root Node
 
 	file    io.ReaderAt
 	closer  io.Closer
+	legacy  bool
 	member  string // of the pickle, for errors
 	at      int64  // of the pickle in the file
 	storage map[string]extent
@@ -69,6 +72,9 @@ func (f *TorchFile) load(size int64) error {
 	if err := f.sniff(size); err != nil {
 		return err
 	}
+	if f.legacy {
+		return f.loadLegacy(size)
+	}
 	archive, err := zip.NewReader(f.file, size)
 	if err != nil {
 		return f.fail("", -1, "download or save it again", err, "the zip archive cannot be read: damaged, or cut short")
@@ -104,7 +110,7 @@ func (f *TorchFile) pickleError(err error) error {
 	return err
 }
 
-// sniff tells the zip form from the older ones by its first bytes.
+// sniff tells the forms by their first bytes.
 func (f *TorchFile) sniff(size int64) error {
 	var head [512]byte
 	n, err := f.file.ReadAt(head[:], 0)
@@ -112,19 +118,20 @@ func (f *TorchFile) sniff(size int64) error {
 		return f.fail("", 0, "", err, "could not read")
 	}
 	b := head[:n]
-	// The legacy form starts with the pickle of the number 0x1950a86a20f9469cfc6c.
-	magic := []byte("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19")
 	switch {
 	case bytes.HasPrefix(b, []byte("PK\x03\x04")):
 		return nil
-	case len(b) > 14 && b[0] == 0x80 && bytes.Equal(b[2:14], magic), len(b) > 262 && string(b[257:262]) == "ustar":
-		return f.fail("", 0, remedy, nil, "it was saved by PyTorch before 1.6 (or with _use_new_zipfile_serialization=False), a form not read yet")
+	case len(b) > 0 && b[0] == 0x80 && bytes.Contains(b[:min(n, 32)], legacyMagic):
+		f.legacy = true
+		return nil
+	case len(b) > 262 && string(b[257:262]) == "ustar":
+		return f.fail("", 0, "open it with the PyTorch of its time, and save it again with a newer one", nil, "it is a tar archive, the oldest form of torch.save, which is not read")
 	case bytes.HasPrefix(b, []byte("version https://git-lfs")):
 		return f.fail("", 0, "run git lfs pull", nil, "it is a Git LFS pointer, not the model itself")
 	case size == 0:
 		return f.fail("", 0, "download it again", nil, "it is empty")
 	}
-	return f.fail("", 0, "", nil, "it is not a file of torch.save, which is a zip archive and starts with \"PK\"")
+	return f.fail("", 0, "", nil, "it is not a file of torch.save: neither a zip archive, which starts with \"PK\", nor the form before PyTorch 1.6")
 }
 
 // members finds the pickle and the storages, and checks that each is stored as it is.
@@ -312,7 +319,49 @@ func (f *TorchFile) Tensor(name string, n Node) (*checkpoint.Tensor, error) {
 		Source: f.file, Offset: e.offset + first*size, Limit: e.offset + e.size, Strides: strides})
 }
 
-// resolve finds the bytes of a storage: the persistent id ('storage', torch.FloatStorage, key, location, elements).
+// storageID is what a persistent id says of a storage.
+type storageID struct {
+	dtype       string // "" for bytes of any type
+	key         string
+	size, count int64 // of an element, and elements
+	view        Node  // legacy form: nil, or (key, first element, elements)
+}
+
+// parseID reads ('storage', torch.FloatStorage, key, location, elements); the legacy form has the view behind them.
+func (f *TorchFile) parseID(name string, n Node) (id storageID, err error) {
+	bad := func(format string, args ...any) (storageID, error) {
+		return id, f.fail(name, f.at, "", nil, format, args...)
+	}
+	items, form := 5, "(\"storage\", type, key, location, size)"
+	if f.legacy {
+		items, form = 6, "(\"storage\", type, key, location, size, view)"
+	}
+	t, ok := n.(*Tuple)
+	if !ok || len(t.Items) != items || t.Items[0] != Node("storage") {
+		return bad("the id of its storage is not %s", form)
+	}
+	class, ok1 := t.Items[1].(*Global)
+	key, ok2 := t.Items[2].(string)
+	count, ok3 := AsInt(t.Items[4])
+	if !ok1 || !ok2 || !ok3 || count < 0 {
+		return bad("the id of its storage is not %s", form)
+	}
+	id.key, id.count, id.size = key, count, 1
+	if f.legacy {
+		id.view = t.Items[5]
+	}
+	switch {
+	case class.Is("torch", "UntypedStorage"), class.Is("torch.storage", "UntypedStorage"):
+	case (class.Module == "torch" || class.Module == "torch.cuda") && storageTypes[class.Name] != "":
+		id.dtype = storageTypes[class.Name]
+		id.size = int64(checkpoint.ElementSize(id.dtype))
+	default:
+		return bad("its storage is a %s, which is not known", clip(class.String()))
+	}
+	return id, nil
+}
+
+// resolve finds the bytes of a storage.
 func (f *TorchFile) resolve(name string, n Node) (e extent, dtype string, err error) {
 	bad := func(format string, args ...any) (extent, string, error) {
 		return e, "", f.fail(name, f.at, "", nil, format, args...)
@@ -321,34 +370,35 @@ func (f *TorchFile) resolve(name string, n Node) (e extent, dtype string, err er
 	if !ok {
 		return bad("%s where a storage was expected", Describe(n))
 	}
-	id, ok := p.ID.(*Tuple)
-	if !ok || len(id.Items) != 5 || id.Items[0] != Node("storage") {
-		return bad("the id of its storage is not (\"storage\", type, key, location, size)")
+	id, err := f.parseID(name, p.ID)
+	if err != nil {
+		return e, "", err
 	}
-	class, ok1 := id.Items[1].(*Global)
-	key, ok2 := id.Items[2].(string)
-	count, ok3 := AsInt(id.Items[4])
-	if !ok1 || !ok2 || !ok3 || count < 0 {
-		return bad("the id of its storage is not (\"storage\", type, key, location, size)")
+	what := fmt.Sprintf("member %q", clip("data/"+id.key))
+	if f.legacy {
+		what = fmt.Sprintf("storage %q", clip(id.key))
 	}
-	size := int64(1)
-	switch {
-	case class.Is("torch", "UntypedStorage"), class.Is("torch.storage", "UntypedStorage"):
-	case (class.Module == "torch" || class.Module == "torch.cuda") && storageTypes[class.Name] != "":
-		dtype = storageTypes[class.Name]
-		size = int64(checkpoint.ElementSize(dtype))
-	default:
-		return bad("its storage is a %s, which is not known", clip(class.String()))
-	}
-	e, ok = f.storage[key]
+	e, ok = f.storage[id.key]
 	if !ok {
-		return bad("its data, member %q, is not in the archive", clip("data/"+key))
+		return bad("its data, %s, is not in the file", what)
 	}
-	if count > e.size/size {
-		return bad("its storage has %d elements of %d bytes, but member %q has %d bytes", count, size, clip("data/"+key), e.size)
+	if id.count > e.size/id.size {
+		return bad("its storage has %d elements of %d bytes, but %s has %d bytes", id.count, id.size, what, e.size)
 	}
-	e.size = count * size
-	return e, dtype, nil
+	e.size = id.count * id.size
+	if id.view != nil {
+		v, ok := id.view.(*Tuple)
+		if !ok || len(v.Items) != 3 {
+			return bad("the view of its storage is not (key, first element, elements)")
+		}
+		first, ok1 := AsInt(v.Items[1])
+		count, ok2 := AsInt(v.Items[2])
+		if !ok1 || !ok2 || first < 0 || count < 0 || first > id.count || count > id.count-first {
+			return bad("the view of its storage reaches beyond its %d elements", id.count)
+		}
+		e = extent{e.offset + first*id.size, count * id.size}
+	}
+	return e, id.dtype, nil
 }
 
 // dims reads a tuple of natural numbers.

@@ -17,13 +17,13 @@ import (
 )
 
 func TestTorch(t *testing.T) {
-	for _, name := range []string{"types", "views", "nested", "linear", "tiny"} {
+	for _, name := range []string{"types", "views", "nested", "linear", "tiny", "types_legacy", "views_legacy", "nested_legacy", "tiny_legacy"} {
 		c, err := OpenTorch("testdata/" + name + ".pt")
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		checkpointtest.Compare(t, c, "testdata/"+name+".json")
+		checkpointtest.Compare(t, c, "testdata/"+strings.TrimSuffix(name, "_legacy")+".json")
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
@@ -32,7 +32,13 @@ func TestTorch(t *testing.T) {
 
 // TestTied tells which of the views are one tensor.
 func TestTied(t *testing.T) {
-	c, err := OpenTorch("testdata/views.pt")
+	for _, name := range []string{"views", "views_legacy"} {
+		testTied(t, "testdata/"+name+".pt")
+	}
+}
+
+func testTied(t *testing.T, path string) {
+	c, err := OpenTorch(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,13 +59,12 @@ func TestTied(t *testing.T) {
 func TestOtherFiles(t *testing.T) {
 	for name, want := range map[string]string{
 		"evil.pt":          "byte 237: evil/data.pkl: byte 173: the pickle asks to run posix.system: refused; nothing was run; do not load it in Python; get the model as .safetensors, or from someone you trust",
-		"legacy.pt":        "it was saved by PyTorch before 1.6 (or with _use_new_zipfile_serialization=False), a form not read yet; " + remedy,
 		"module.pt":        "it holds a whole Python object, a torch.nn.modules.linear.Linear, which only its own program can load; save model.state_dict() instead: torch.save(model.state_dict(), 'OUT')",
 		"quantized.pt":     "it is not a plain tensor: a torch._utils._rebuild_qtensor; save the model as plain float32, float16 or bfloat16 tensors",
 		"sparse.pt":        "it is not a plain tensor: a torch._utils._rebuild_sparse_tensor; save the model as plain float32, float16 or bfloat16 tensors",
 		"no_tensors.pt":    "it has no tensors by name; its keys are \"epoch\", \"lr\"; save model.state_dict() instead",
 		"compressed.pt":    "member \"tiny/data.pkl\" is compressed or encrypted, which torch.save never does; " + remedy,
-		"everything_2.pkl": "it is not a file of torch.save, which is a zip archive and starts with \"PK\"",
+		"everything_2.pkl": "it is not a file of torch.save: neither a zip archive, which starts with \"PK\", nor the form before PyTorch 1.6",
 	} {
 		_, err := OpenTorch("testdata/" + name)
 		if err == nil || !strings.HasSuffix(err.Error(), want) || !strings.HasPrefix(err.Error(), "testdata/"+name) {
@@ -173,8 +178,8 @@ func TestTorchMalformed(t *testing.T) {
 	}{
 		{"empty", nil, "f: byte 0: it is empty; download it again"},
 		{"LFS", []byte("version https://git-lfs.github.com/spec/v1\noid sha256:00"), "f: byte 0: it is a Git LFS pointer, not the model itself; run git lfs pull"},
-		{"text", []byte("<html>"), "f: byte 0: it is not a file of torch.save, which is a zip archive and starts with \"PK\""},
-		{"tar", []byte(strings.Repeat("\x00", 257) + "ustar" + strings.Repeat("\x00", 300)), "f: byte 0: it was saved by PyTorch before 1.6 (or with _use_new_zipfile_serialization=False), a form not read yet; " + remedy},
+		{"text", []byte("<html>"), "f: byte 0: it is not a file of torch.save: neither a zip archive, which starts with \"PK\", nor the form before PyTorch 1.6"},
+		{"tar", []byte(strings.Repeat("\x00", 257) + "ustar" + strings.Repeat("\x00", 300)), "f: byte 0: it is a tar archive, the oldest form of torch.save, which is not read; open it with the PyTorch of its time, and save it again with a newer one"},
 		{"cut", bigMember[:central], "f: the zip archive cannot be read: damaged, or cut short: zip: not a valid zip file; download or save it again"},
 		{"other zip", archive(t, member{"readme", "x"}), "f: the zip archive has no data.pkl: not a file of torch.save"},
 		{"deep pickle", archive(t, member{"a/b/data.pkl", good}), "f: the zip archive has no data.pkl: not a file of torch.save"},
@@ -202,7 +207,7 @@ func TestTorchMalformed(t *testing.T) {
 		{"storage size", change("K\x06tQ", "J\xff\xff\xff\xfftQ"), "f: tensor \"w\": byte 40: the id of its storage is not (\"storage\", type, key, location, size)"},
 		{"storage type", change("FloatStorage", "OddStorage"), "f: tensor \"w\": byte 40: its storage is a torch.OddStorage, which is not known"},
 		{"untyped", change("FloatStorage", "UntypedStorage"), "f: tensor \"w\": byte 40: its storage does not say of what type its elements are"},
-		{"key", change("X\x01\x00\x00\x000", "X\x01\x00\x00\x001"), "f: tensor \"w\": byte 40: its data, member \"data/1\", is not in the archive"},
+		{"key", change("X\x01\x00\x00\x000", "X\x01\x00\x00\x001"), "f: tensor \"w\": byte 40: its data, member \"data/1\", is not in the file"},
 		{"storage too short", change("K\x06tQ", "K\x07tQ"), "f: tensor \"w\": byte 40: its storage has 7 elements of 4 bytes, but member \"data/0\" has 24 bytes"},
 		{"member longer than its storage", change("K\x06tQ", "K\x05tQ"), "f: tensor \"w\": byte 216: shape [2 3] of f32 needs 24 bytes but only 20 are there"},
 		{"offset", change("K\x00K\x02", "K\x07K\x02"), "f: tensor \"w\": byte 40: it starts at element 7 of a storage of 6"},
@@ -260,7 +265,7 @@ func TestLateChange(t *testing.T) {
 }
 
 func FuzzTorch(f *testing.F) {
-	for _, name := range []string{"tiny", "views", "nested", "evil"} {
+	for _, name := range []string{"tiny", "views", "nested", "evil", "tiny_legacy", "views_legacy", "types_legacy"} {
 		data, err := os.ReadFile("testdata/" + name + ".pt")
 		if err != nil {
 			f.Fatal(err)

@@ -41,7 +41,7 @@ var dtypes = map[string]string{
 // (model.safetensors.index.json) lists. Nothing but headers is read.
 func Open(path string) (*checkpoint.Checkpoint, error) {
 	if strings.HasSuffix(path, ".json") {
-		return openIndex(path)
+		return checkpoint.OpenIndex("safetensors", path, openFile)
 	}
 	return openFile(path)
 }

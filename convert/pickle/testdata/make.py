@@ -28,6 +28,10 @@ def save(name, tensors, saved=None):
               open(name + ".json", "w"))
 
 
+def save_legacy(name, value):
+    torch.save(value, name + "_legacy.pt", _use_new_zipfile_serialization=False)
+
+
 class Call:
     def __init__(self, f, *args):
         self.f, self.args = f, args
@@ -45,6 +49,7 @@ def main():
     types["scalar"] = torch.tensor(7.5)
     types["empty"] = torch.zeros(0, 4)
     save("types", types)
+    save_legacy("types", types)
 
     base = values(4, 6).float()
     cube = values(2, 3, 4).float()
@@ -53,15 +58,18 @@ def main():
         every_second=base[::2, ::3], cube=cube, permuted=cube.permute(2, 0, 1), swapped=cube.transpose(0, 1), last=cube[:, :, 3],
         spread=torch.tensor([[2.0], [3.0]]).expand(2, 5), half_view=base.half().t()[3:])
     save("views", views)
+    save_legacy("views", views)
 
     tiny = {"w": values(2, 3).float()}
     save("tiny", tiny)
 
     state = collections.OrderedDict(weight=values(2, 3).float(), bias=values(2).float())
     optimizer = {"state": {0: {"step": torch.tensor(3.0), "exp_avg": values(2, 3).float()}}, "param_groups": [{"lr": 0.1, "params": [0, 1]}]}
-    save("nested", state, {
+    whole = {
         "epoch": 3, "args": argparse.Namespace(dim=8, names=["a", "b"]), "optimizer": optimizer, "best": numpy.float64(0.25),
-        "rng": numpy.arange(3), "device": torch.device("cpu"), "size": torch.Size([2, 3]), "state_dict": state, "path": {1, 2}})
+        "rng": numpy.arange(3), "device": torch.device("cpu"), "size": torch.Size([2, 3]), "state_dict": state, "path": {1, 2}}
+    save("nested", state, whole)
+    save_legacy("nested", whole)
 
     module = torch.nn.Linear(3, 2)
     with torch.no_grad():
@@ -69,7 +77,7 @@ def main():
         module.bias.copy_(values(2))
     torch.save(module, "module.pt")
     save("linear", module.state_dict())  # an OrderedDict with _metadata
-    torch.save(tiny, "legacy.pt", _use_new_zipfile_serialization=False)
+    save_legacy("tiny", tiny)
     torch.save({"w": torch.quantize_per_tensor(values(2, 3).float(), 0.5, 0, torch.qint8)}, "quantized.pt")
     torch.save({"w": values(2, 3).to(torch.complex64)}, "complex.pt")
     torch.save({"w": values(2, 3).to_sparse()}, "sparse.pt")

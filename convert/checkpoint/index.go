@@ -1,27 +1,28 @@
-package safetensors
+package checkpoint
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sort"
-
-	"github.com/edge-infer/edge-infer/convert/checkpoint"
 )
 
 // maxIndex bounds an index file: 100 bytes a tensor and far more tensors than any model has.
 const maxIndex = 64 << 20
 
-// openIndex opens every shard that an index names. The index is only believed where the shards agree:
-// each tensor must lie in the shard that weight_map gives, and no shard may hold one that is not listed.
-func openIndex(path string) (_ *checkpoint.Checkpoint, err error) {
+// OpenIndex opens every shard that an index (model.safetensors.index.json, pytorch_model.bin.index.json) names, each by
+// the given function. The index is only believed where the shards agree: each tensor must lie in the shard that weight_map
+// gives, and no shard may hold one that is not listed.
+func OpenIndex(format, path string, open func(path string) (*Checkpoint, error)) (_ *Checkpoint, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
 	fail := func(name, do, format string, args ...any) error {
-		return &checkpoint.Error{File: path, Tensor: name, Offset: -1, Reason: fmt.Sprintf(format, args...), Do: do}
+		return &Error{File: path, Tensor: name, Offset: -1, Reason: fmt.Sprintf(format, args...), Do: do}
 	}
 	if info.Size() > maxIndex {
 		return nil, fail("", "", "%d bytes are too many for an index", info.Size())
@@ -34,10 +35,10 @@ func openIndex(path string) (_ *checkpoint.Checkpoint, err error) {
 		WeightMap map[string]string `json:"weight_map"`
 	}
 	if err := json.Unmarshal(text, &index); err != nil {
-		return nil, &checkpoint.Error{File: path, Offset: -1, Reason: "the index is not the JSON it should be", Err: err}
+		return nil, &Error{File: path, Offset: -1, Reason: "the index is not the JSON it should be", Err: err}
 	}
 	if len(index.WeightMap) == 0 {
-		return nil, fail("", "give the .safetensors file itself", "the index has no weight_map")
+		return nil, fail("", "give the file of weights itself", "the index has no weight_map")
 	}
 	count := make(map[string]int) // tensors a shard
 	for name, shard := range index.WeightMap {
@@ -60,9 +61,13 @@ func openIndex(path string) (_ *checkpoint.Checkpoint, err error) {
 			all.Close()
 		}
 	}()
-	c := checkpoint.New("safetensors", path, all)
+	c := New(format, path, all)
 	for _, shard := range shards {
-		part, err := openFile(filepath.Join(filepath.Dir(path), shard))
+		part, err := open(filepath.Join(filepath.Dir(path), shard))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, &Error{File: filepath.Join(filepath.Dir(path), shard), Offset: -1, Reason: "is missing, but " + filepath.Base(path) + " lists it",
+				Do: "download all shards", Err: err}
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -90,7 +95,7 @@ func openIndex(path string) (_ *checkpoint.Checkpoint, err error) {
 	return c, nil
 }
 
-type closers struct{ list []*checkpoint.Checkpoint }
+type closers struct{ list []*Checkpoint }
 
 func (c *closers) Close() error {
 	var first error
