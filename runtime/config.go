@@ -23,6 +23,9 @@ type TransformerConfig struct {
 	NormEps    float32 `json:"norm_eps"`   // 1e-5 where the source does not say
 	Activation string  `json:"activation"` // of the feed-forward: relu, gelu, gelu_tanh, gelu_sigmoid, silu
 
+	// DecoderMixer is how a target position learns of those before it: "" by self-attention, MixerSSRU by a recurrent state.
+	DecoderMixer string `json:"decoder_mixer,omitempty"`
+
 	EmbedScale       float32 `json:"embed_scale"`       // multiplies looked-up embeddings; sqrt(dim) or 1
 	SharedEmbeddings bool    `json:"shared_embeddings"` // decoder.embed serves the encoder too
 	TiedOutput       bool    `json:"tied_output"`       // decoder.embed is the output matrix
@@ -35,6 +38,9 @@ type TransformerConfig struct {
 	TargetUnk    int32   `json:"target_unk"`         // -1: none
 	Suppress     []int32 `json:"suppress,omitempty"` // target ids that are never produced (Marian's bad words)
 }
+
+// MixerSSRU is the simpler simple recurrent unit, which a Firefox (Bergamot) model's decoder has instead of self-attention; see ssru.go.
+const MixerSSRU = "ssru"
 
 // activations maps the names in TransformerConfig.Activation to the kernels' epilogues.
 var activations = map[string]kernels.Activation{
@@ -97,6 +103,9 @@ func (c *TransformerConfig) validate() error {
 	}
 	if _, ok := activations[c.Activation]; !ok {
 		return fmt.Errorf("activation %q is not known", c.Activation)
+	}
+	if c.DecoderMixer != "" && c.DecoderMixer != MixerSSRU {
+		return fmt.Errorf("decoder_mixer %q is not known", c.DecoderMixer)
 	}
 	if !(c.NormEps > 0 && c.NormEps < 1) {
 		return fmt.Errorf("norm_eps is %g, must be between 0 and 1", c.NormEps)

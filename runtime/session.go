@@ -111,7 +111,8 @@ type Session struct {
 	// Caches. Keys in blocks [head][pos/16][headDim][16], values [pos][Dim].
 	sourceBlocks, targetBlocks                 int
 	selfKeys, selfValues, crossKeys, crossVals []float32
-	fetch                                      bool // they are so large that it pays to ask for them ahead
+	recurrent                                  []float32 // [2][DecoderLayers][Batch*Beam][Dim], the states of an SSRU; it has no selfKeys and selfValues
+	fetch                                      bool      // they are so large that it pays to ask for them ahead
 
 	search    searchScratch
 	sentences []sentence // of the encoder call under way
@@ -203,8 +204,12 @@ func (s *Session) allocate(a *arena) {
 			s.workers[i].logits = take[float32](a, act, beams, outputCols)
 		}
 	}
-	s.selfKeys = take[float32](a, cache, c.DecoderLayers, beams, s.targetBlocks*16, d)
-	s.selfValues = take[float32](a, cache, c.DecoderLayers, beams, o.MaxTarget, d)
+	if c.DecoderMixer == MixerSSRU {
+		s.recurrent = take[float32](a, "recurrent states", 2, c.DecoderLayers, beams, d)
+	} else {
+		s.selfKeys = take[float32](a, cache, c.DecoderLayers, beams, s.targetBlocks*16, d)
+		s.selfValues = take[float32](a, cache, c.DecoderLayers, beams, o.MaxTarget, d)
+	}
 	s.crossKeys = take[float32](a, cache, c.DecoderLayers, o.Batch, s.sourceBlocks*16, d)
 	s.crossVals = take[float32](a, cache, c.DecoderLayers, o.Batch, o.MaxSource, d)
 	s.fetch = 4*(len(s.selfKeys)+len(s.selfValues)+len(s.crossKeys)+len(s.crossVals)) > fetchBytes

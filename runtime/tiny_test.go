@@ -217,6 +217,7 @@ func TestModelsThatDoNotFit(t *testing.T) {
 		{"dim 24 must be a multiple of 16", func(c *edge.TransformerConfig) { c.Dim = 24 }, nil},
 		{"of heads 3", func(c *edge.TransformerConfig) { c.Heads = 3 }, nil},
 		{`activation "maxout" is not known`, func(c *edge.TransformerConfig) { c.Activation = "maxout" }, nil},
+		{`decoder_mixer "magic" is not known`, func(c *edge.TransformerConfig) { c.DecoderMixer = "magic" }, nil},
 		{"norm_eps is 0", func(c *edge.TransformerConfig) { c.NormEps = 0 }, nil},
 		{"embed_scale is -1", func(c *edge.TransformerConfig) { c.EmbedScale = -1 }, nil},
 		{"eos is 4", func(c *edge.TransformerConfig) { c.EOS = 4 }, nil},

@@ -128,23 +128,18 @@ func (s *Session) decode() error {
 	for i := range m.decoder {
 		s.layer = i
 		l := &m.decoder[i]
-		h := s.normBefore(rows, &l.selfNorm)
-		if err := s.linear(s.qkv, 3*d, h, rows, &l.qkv, kernels.ActNone, nil); err != nil {
-			return err
+		var err error
+		if m.cfg.DecoderMixer == MixerSSRU {
+			err = s.recur(l)
+		} else {
+			err = s.selfAttention(l)
 		}
-		if s.opt.Beam > 1 {
-			// Every row's key and value are stored before any row attends: hypotheses read each other's caches.
-			for j := range s.active {
-				s.remember(j)
-			}
-		}
-		s.pool.run(s.threadsFor(rows*s.longest*d), rows, s.decoderAttention)
-		if err := s.linear(s.x, d, s.ctx, rows, &l.out, kernels.ActNone, s.x); err != nil {
+		if err != nil {
 			return err
 		}
 		s.normAfter(rows, &l.selfNorm)
 
-		h = s.normBefore(rows, &l.crossNorm)
+		h := s.normBefore(rows, &l.crossNorm)
 		if err := s.linear(s.qkv, d, h, rows, &l.q, kernels.ActNone, nil); err != nil {
 			return err
 		}
@@ -166,6 +161,23 @@ func (s *Session) decode() error {
 		return nil
 	}
 	return s.linear(s.logits, s.vocab, s.x, rows, &m.output, kernels.ActNone, nil)
+}
+
+// selfAttention adds to each row's x what it attends to in the target so far.
+func (s *Session) selfAttention(l *decoderLayer) error {
+	d, rows := s.m.cfg.Dim, len(s.active)
+	h := s.normBefore(rows, &l.selfNorm)
+	if err := s.linear(s.qkv, 3*d, h, rows, &l.qkv, kernels.ActNone, nil); err != nil {
+		return err
+	}
+	if s.opt.Beam > 1 {
+		// Every row's key and value are stored before any row attends: hypotheses read each other's caches.
+		for j := range s.active {
+			s.remember(j)
+		}
+	}
+	s.pool.run(s.threadsFor(rows*s.longest*d), rows, s.decoderAttention)
+	return s.linear(s.x, d, s.ctx, rows, &l.out, kernels.ActNone, s.x)
 }
 
 // remember stores the key and value of one row.

@@ -53,7 +53,8 @@ func (e *embedding) row(dst []float32, id int) {
 	}
 }
 
-// encoderLayer and decoderLayer hold the weights of one layer; cross is absent in the encoder.
+// encoderLayer and decoderLayer hold the weights of one layer; cross is absent in the encoder. A decoder with an SSRU has ssru
+// instead of qkv and out.
 type encoderLayer struct {
 	qkv, out linear
 	selfNorm norm
@@ -67,6 +68,7 @@ type ffn struct {
 
 type decoderLayer struct {
 	encoderLayer
+	ssru            linear // [2d, d]: the candidate's rows, then the forget gate's
 	q, kv, crossOut linear
 	crossNorm       norm
 }
@@ -208,17 +210,26 @@ func bindTransformer(file *modelfile.File, cfg *TransformerConfig) (*transformer
 
 	m.encoder = make([]encoderLayer, cfg.EncoderLayers)
 	for i := range m.encoder {
-		m.encoder[i] = b.encoderLayer(fmt.Sprintf("encoder.layers.%d", i), cfg)
+		p := fmt.Sprintf("encoder.layers.%d", i)
+		m.encoder[i] = encoderLayer{ffn: b.ffn(p, cfg)}
+		m.encoder[i].attention(b, p, d)
 	}
 	m.decoder = make([]decoderLayer, cfg.DecoderLayers)
 	for i := range m.decoder {
 		p := fmt.Sprintf("decoder.layers.%d", i)
-		m.decoder[i] = decoderLayer{
-			encoderLayer: b.encoderLayer(p, cfg),
+		l := &m.decoder[i]
+		*l = decoderLayer{
+			encoderLayer: encoderLayer{ffn: b.ffn(p, cfg)},
 			q:            b.linear(p+".cross.q", d, d),
 			kv:           b.linear(p+".cross.kv", 2*d, d),
 			crossOut:     b.linear(p+".cross.out", d, d),
 			crossNorm:    b.norm(p+".cross.norm", true, d),
+		}
+		if cfg.DecoderMixer == MixerSSRU {
+			l.ssru = b.linear(p+".ssru.in", 2*d, d)
+			l.selfNorm = b.norm(p+".ssru.norm", true, d)
+		} else {
+			l.attention(b, p, d)
 		}
 	}
 	m.encoderNorm = b.norm("encoder.norm", cfg.PreNorm, d)
@@ -234,17 +245,18 @@ func bindTransformer(file *modelfile.File, cfg *TransformerConfig) (*transformer
 	return m, nil
 }
 
-func (b *binder) encoderLayer(p string, cfg *TransformerConfig) encoderLayer {
-	d := cfg.Dim
-	return encoderLayer{
-		qkv:      b.linear(p+".self.qkv", 3*d, d),
-		out:      b.linear(p+".self.out", d, d),
-		selfNorm: b.norm(p+".self.norm", true, d),
-		ffn: ffn{
-			in:   b.linear(p+".ffn.in", cfg.FFN, d),
-			out:  b.linear(p+".ffn.out", d, cfg.FFN),
-			norm: b.norm(p+".ffn.norm", true, d),
-		},
+// attention binds the self-attention of layer p.
+func (l *encoderLayer) attention(b *binder, p string, d int) {
+	l.qkv = b.linear(p+".self.qkv", 3*d, d)
+	l.out = b.linear(p+".self.out", d, d)
+	l.selfNorm = b.norm(p+".self.norm", true, d)
+}
+
+func (b *binder) ffn(p string, cfg *TransformerConfig) ffn {
+	return ffn{
+		in:   b.linear(p+".ffn.in", cfg.FFN, cfg.Dim),
+		out:  b.linear(p+".ffn.out", cfg.Dim, cfg.FFN),
+		norm: b.norm(p+".ffn.norm", true, cfg.Dim),
 	}
 }
 

@@ -42,6 +42,7 @@ type norm struct{ gamma, beta []float32 }
 
 type layer struct {
 	qkv, selfOut              linear // [3d, d], [d, d]
+	ssru                      linear // decoder with an SSRU, instead of those two: [2d, d], candidate | forget gate
 	crossQ, crossKV, crossOut linear // decoder only: [d, d], [2d, d], [d, d]
 	ffnIn, ffnOut             linear // [f, d], [d, f]
 	selfNorm, crossNorm       norm
@@ -81,10 +82,10 @@ func New(config *runtime.TransformerConfig, tensors map[string]Tensor) (*Transfo
 		t.encoderNorm, t.decoderNorm = &e, &o
 	}
 	for i := range c.EncoderLayers {
-		t.encoder = append(t.encoder, r.layer(fmt.Sprintf("encoder.layers.%d.", i), d, c.FFN, false))
+		t.encoder = append(t.encoder, r.layer(fmt.Sprintf("encoder.layers.%d.", i), &c, false))
 	}
 	for i := range c.DecoderLayers {
-		t.decoder = append(t.decoder, r.layer(fmt.Sprintf("decoder.layers.%d.", i), d, c.FFN, true))
+		t.decoder = append(t.decoder, r.layer(fmt.Sprintf("decoder.layers.%d.", i), &c, true))
 	}
 	if _, ok := activate[c.Activation]; !ok {
 		return nil, fmt.Errorf("reference: activation %q is not known", c.Activation)
@@ -145,12 +146,17 @@ func (r *reader) optionalNorm(name string, n int) *norm {
 	return &found
 }
 
-func (r *reader) layer(prefix string, d, f int, cross bool) layer {
+func (r *reader) layer(prefix string, c *runtime.TransformerConfig, decoder bool) layer {
+	d, f := c.Dim, c.FFN
 	l := layer{
-		qkv: r.linear(prefix+"self.qkv", 3*d, d), selfOut: r.linear(prefix+"self.out", d, d), selfNorm: r.norm(prefix+"self.norm", d),
 		ffnIn: r.linear(prefix+"ffn.in", f, d), ffnOut: r.linear(prefix+"ffn.out", d, f), ffnNorm: r.norm(prefix+"ffn.norm", d),
 	}
-	if cross {
+	if decoder && c.DecoderMixer == runtime.MixerSSRU {
+		l.ssru, l.selfNorm = r.linear(prefix+"ssru.in", 2*d, d), r.norm(prefix+"ssru.norm", d)
+	} else {
+		l.qkv, l.selfOut, l.selfNorm = r.linear(prefix+"self.qkv", 3*d, d), r.linear(prefix+"self.out", d, d), r.norm(prefix+"self.norm", d)
+	}
+	if decoder {
 		l.crossQ = r.linear(prefix+"cross.q", d, d)
 		l.crossKV = r.linear(prefix+"cross.kv", 2*d, d)
 		l.crossOut = r.linear(prefix+"cross.out", d, d)
@@ -206,6 +212,7 @@ func (t *Transformer) Encode(ids []int32) ([][]float32, error) {
 type Decoder struct {
 	t              *Transformer
 	selfK, selfV   [][][]float32 // [layer][position][d]
+	state          [][]float32   // [layer][d], of an SSRU; a step makes new ones
 	crossK, crossV [][][]float32 // [layer][source position][d], shared by clones
 	position       int
 }
@@ -213,7 +220,7 @@ type Decoder struct {
 // NewDecoder starts a hypothesis over the encoder's states.
 func (t *Transformer) NewDecoder(memory [][]float32) *Decoder {
 	n := t.Config.DecoderLayers
-	d := &Decoder{t: t, selfK: make([][][]float32, n), selfV: make([][][]float32, n)}
+	d := &Decoder{t: t, selfK: make([][][]float32, n), selfV: make([][][]float32, n), state: make([][]float32, n)}
 	for _, l := range t.decoder {
 		var keys, values [][]float32
 		for _, m := range memory {
@@ -233,6 +240,7 @@ func (d *Decoder) Clone() *Decoder {
 		e.selfK[i] = append([][]float32{}, d.selfK[i]...)
 		e.selfV[i] = append([][]float32{}, d.selfV[i]...)
 	}
+	e.state = append([][]float32{}, d.state...)
 	return &e
 }
 
@@ -245,10 +253,15 @@ func (d *Decoder) Step(token int32) ([]float32, error) {
 	}
 	d.position++
 	for i, l := range t.decoder {
-		qkv := l.qkv.apply(t.before(&l.selfNorm, x))
-		d.selfK[i] = append(d.selfK[i], qkv[c.Dim:2*c.Dim])
-		d.selfV[i] = append(d.selfV[i], qkv[2*c.Dim:])
-		y := l.selfOut.apply(t.attend(qkv[:c.Dim], d.selfK[i], d.selfV[i]))
+		var y []float32
+		if h := t.before(&l.selfNorm, x); c.DecoderMixer == runtime.MixerSSRU {
+			y, d.state[i] = l.recur(h, d.state[i])
+		} else {
+			qkv := l.qkv.apply(h)
+			d.selfK[i] = append(d.selfK[i], qkv[c.Dim:2*c.Dim])
+			d.selfV[i] = append(d.selfV[i], qkv[2*c.Dim:])
+			y = l.selfOut.apply(t.attend(qkv[:c.Dim], d.selfK[i], d.selfV[i]))
+		}
 		x = t.after(&l.selfNorm, add(x, y))
 
 		q := l.crossQ.apply(t.before(&l.crossNorm, x))
@@ -263,6 +276,23 @@ func (d *Decoder) Step(token int32) ([]float32, error) {
 	return t.output.apply(x), nil
 }
 
+// recur is one step of a simpler simple recurrent unit (Kim et al. 2019, section 3.1): c' = f·c + (1-f)·Wx with
+// f = sigmoid(Wf x + bf), and the output relu(c'). state nil: c is zero.
+func (l *layer) recur(x, state []float32) (out, next []float32) {
+	both := l.ssru.apply(x)
+	out, next = make([]float32, len(x)), make([]float32, len(x))
+	for j := range x {
+		f := 1 / (1 + math.Exp(-float64(both[len(x)+j])))
+		c := (1 - f) * float64(both[j])
+		if state != nil {
+			c += f * float64(state[j])
+		}
+		next[j] = float32(c)
+		out[j] = max(0, next[j])
+	}
+	return out, next
+}
+
 // Logits returns the logits after each of the target tokens in one pass without caches, the way a model is trained: it
 // checks Step.
 func (t *Transformer) Logits(memory [][]float32, target []int32) ([][]float32, error) {
@@ -275,18 +305,18 @@ func (t *Transformer) Logits(memory [][]float32, target []int32) ([][]float32, e
 		}
 	}
 	for _, l := range t.decoder {
-		var queries, keys, values, crossK, crossV [][]float32
-		for p := range x {
-			qkv := l.qkv.apply(t.before(&l.selfNorm, x[p]))
-			queries, keys, values = append(queries, qkv[:c.Dim]), append(keys, qkv[c.Dim:2*c.Dim]), append(values, qkv[2*c.Dim:])
+		var crossK, crossV [][]float32
+		mix := t.attendPast
+		if t.Config.DecoderMixer == runtime.MixerSSRU {
+			mix = t.recurPast
 		}
+		past := mix(&l, x)
 		for _, m := range memory {
 			kv := l.crossKV.apply(m)
 			crossK, crossV = append(crossK, kv[:c.Dim]), append(crossV, kv[c.Dim:])
 		}
 		for p := range x {
-			y := l.selfOut.apply(t.attend(queries[p], keys[:p+1], values[:p+1])) // what came before, and itself
-			x[p] = t.after(&l.selfNorm, add(x[p], y))
+			x[p] = t.after(&l.selfNorm, add(x[p], past[p]))
 			q := l.crossQ.apply(t.before(&l.crossNorm, x[p]))
 			x[p] = t.after(&l.crossNorm, add(x[p], l.crossOut.apply(t.attend(q, crossK, crossV))))
 			x[p] = t.feedForward(&l, x[p])
@@ -299,6 +329,39 @@ func (t *Transformer) Logits(memory [][]float32, target []int32) ([][]float32, e
 		x[p] = t.output.apply(x[p])
 	}
 	return x, nil
+}
+
+// attendPast is what the self-attention of a decoder layer gives at each position: over what came before, and itself.
+func (t *Transformer) attendPast(l *layer, x [][]float32) [][]float32 {
+	dim := t.Config.Dim
+	var keys, values, out [][]float32
+	for p := range x {
+		qkv := l.qkv.apply(t.before(&l.selfNorm, x[p]))
+		keys, values = append(keys, qkv[dim:2*dim]), append(values, qkv[2*dim:])
+		out = append(out, l.selfOut.apply(t.attend(qkv[:dim], keys, values)))
+	}
+	return out
+}
+
+// recurPast is what an SSRU gives at each position, written out: c = Σ over s <= p of (1 - f[s])·y[s] · Π over s < u <= p of f[u].
+func (t *Transformer) recurPast(l *layer, x [][]float32) [][]float32 {
+	dim := t.Config.Dim
+	var both, out [][]float32
+	for p := range x {
+		both = append(both, l.ssru.apply(t.before(&l.selfNorm, x[p])))
+		y := make([]float32, dim)
+		for j := range y {
+			c, kept := 0.0, 1.0
+			for s := p; s >= 0; s-- {
+				f := 1 / (1 + math.Exp(-float64(both[s][dim+j])))
+				c += kept * (1 - f) * float64(both[s][j])
+				kept *= f
+			}
+			y[j] = float32(max(0, c))
+		}
+		out = append(out, y)
+	}
+	return out
 }
 
 // embed returns table[id] * scale + positions[p], normed where the model does so. id -1 is the zero vector.

@@ -47,7 +47,9 @@ func random(t *testing.T, c runtime.TransformerConfig) (*Transformer, map[string
 		linear(p+"cross.out", d, d)
 		linear(p+"ffn.in", f, d)
 		linear(p+"ffn.out", d, f)
+		linear(p+"ssru.in", 2*d, d)
 		norm(p + "self.norm")
+		norm(p + "ssru.norm")
 		norm(p + "cross.norm")
 		norm(p + "ffn.norm")
 	}
@@ -65,8 +67,13 @@ func small(preNorm bool, vocab int) runtime.TransformerConfig {
 
 // TestCaches: one step at a time gives the logits of the pass without caches, and a clone goes its own way.
 func TestCaches(t *testing.T) {
-	for _, preNorm := range []bool{false, true} {
-		m, _ := random(t, small(preNorm, 7))
+	for i := range 4 {
+		preNorm := i%2 == 1
+		c := small(preNorm, 7)
+		if i > 1 {
+			c.DecoderMixer = runtime.MixerSSRU
+		}
+		m, _ := random(t, c)
 		memory, err := m.Encode([]int32{3, 1, 4, 8})
 		if err != nil {
 			t.Fatal(err)
