@@ -211,26 +211,24 @@ func bindTransformer(file *modelfile.File, cfg *TransformerConfig) (*transformer
 	m.encoder = make([]encoderLayer, cfg.EncoderLayers)
 	for i := range m.encoder {
 		p := fmt.Sprintf("encoder.layers.%d", i)
-		m.encoder[i] = encoderLayer{ffn: b.ffn(p, cfg)}
 		m.encoder[i].attention(b, p, d)
+		m.encoder[i].ffn = b.ffn(p, cfg)
 	}
 	m.decoder = make([]decoderLayer, cfg.DecoderLayers)
 	for i := range m.decoder {
 		p := fmt.Sprintf("decoder.layers.%d", i)
 		l := &m.decoder[i]
-		*l = decoderLayer{
-			encoderLayer: encoderLayer{ffn: b.ffn(p, cfg)},
-			q:            b.linear(p+".cross.q", d, d),
-			kv:           b.linear(p+".cross.kv", 2*d, d),
-			crossOut:     b.linear(p+".cross.out", d, d),
-			crossNorm:    b.norm(p+".cross.norm", true, d),
-		}
 		if cfg.DecoderMixer == MixerSSRU {
 			l.ssru = b.linear(p+".ssru.in", 2*d, d)
 			l.selfNorm = b.norm(p+".ssru.norm", true, d)
 		} else {
 			l.attention(b, p, d)
 		}
+		l.q = b.linear(p+".cross.q", d, d)
+		l.kv = b.linear(p+".cross.kv", 2*d, d)
+		l.crossOut = b.linear(p+".cross.out", d, d)
+		l.crossNorm = b.norm(p+".cross.norm", true, d)
+		l.ffn = b.ffn(p, cfg)
 	}
 	m.encoderNorm = b.norm("encoder.norm", cfg.PreNorm, d)
 	m.decoderNorm = b.norm("decoder.norm", cfg.PreNorm, d)
