@@ -53,24 +53,7 @@ func TestBenchKernels(t *testing.T) {
 			t.Errorf("no row of %s", op)
 		}
 	}
-	drawing, err := os.Open(plot)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer drawing.Close()
-	circles := 0
-	for d := xml.NewDecoder(drawing); ; {
-		token, err := d.Token()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if start, ok := token.(xml.StartElement); ok && start.Name.Local == "circle" {
-			circles++
-		}
-	}
+	circles := countElements(t, plot, "circle")
 	products := 0
 	for _, r := range rows {
 		if r["op"] == "gemm" || r["op"] == "gemv" {
@@ -79,6 +62,28 @@ func TestBenchKernels(t *testing.T) {
 	}
 	if circles != products {
 		t.Errorf("%d circles for %d products", circles, products)
+	}
+}
+
+// countElements counts elements of one name in an SVG file, all of which must be well-formed.
+func countElements(t *testing.T, path, name string) (n int) {
+	t.Helper()
+	drawing, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer drawing.Close()
+	for d := xml.NewDecoder(drawing); ; {
+		token, err := d.Token()
+		if err == io.EOF {
+			return n
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if start, ok := token.(xml.StartElement); ok && start.Name.Local == name {
+			n++
+		}
 	}
 }
 
@@ -135,6 +140,43 @@ func TestBenchModel(t *testing.T) {
 	}
 }
 
+// TestBenchModelFamilies: one row for a step, a query, and one for many; rates that follow from the time; a drawing.
+func TestBenchModelFamilies(t *testing.T) {
+	for _, c := range []struct {
+		model, length, rate string
+		many                float64
+		circles             int
+	}{
+		{"rnn", "steps", "steps_per_s", 5, 9},
+		{"lstm", "steps", "steps_per_s", 5, 9},
+		{"iris", "queries", "qps", 9, 7},
+		{testModel(t), "target", "tok_per_s", 0, -1},
+	} {
+		plot := filepath.Join(t.TempDir(), "latency.svg")
+		rows := benchRows(t, "model", "-m", c.model, "--steps", "5", "--queries", "9", "--threads", "1", "-r", "1", "--plot", plot)
+		if want := 1 + min(int(c.many), 1); len(rows) != want {
+			t.Fatalf("%s: %d rows, want %d", c.model, len(rows), want)
+		}
+		for i, r := range rows {
+			n := r[c.length].(float64)
+			if want := []float64{1, c.many}[i]; want != n && c.many > 0 {
+				t.Errorf("%s: %s of row %d is %g, want %g", c.model, c.length, i, n, want)
+			}
+			if rate, want := r[c.rate].(float64), n/(r["ns"].(float64)/1e9); rate < want*0.99 || rate > want*1.01 {
+				t.Errorf("%s: %s is %g, want %g", c.model, c.rate, rate, want)
+			}
+			for _, key := range []string{"percent_of_ceiling", "ms_load", "ms_cold", "peak_rss_bytes"} {
+				if v, ok := r[key]; !ok || v != nil && !(v.(float64) > 0) {
+					t.Errorf("%s: %s is %v", c.model, key, v)
+				}
+			}
+		}
+		if n := countElements(t, plot, "circle"); n != c.circles && (c.circles > 0 || n < 4) {
+			t.Errorf("%s: %d circles, want %d", c.model, n, c.circles)
+		}
+	}
+}
+
 func TestBenchErrors(t *testing.T) {
 	for _, c := range []struct {
 		code int
@@ -151,6 +193,10 @@ func TestBenchErrors(t *testing.T) {
 		{exitUse, []string{"kernels", "--threads", "0"}, "--threads"},
 		{exitUse, []string{"kernels", "now"}, "no argument"},
 		{exitUse, []string{"model", "--batch", "0"}, "--batch"},
+		{exitUse, []string{"model", "-m", "iris", "--queries", "0"}, "--queries"},
+		{exitUse, []string{"model", "-m", "iris", "--queries", "999999999"}, "batch"},
+		{exitUse, []string{"model", "-m", "lstm", "--steps", "999999999"}, "steps"},
+		{exitIO, []string{"model", "-m", "iris", "-r", "1", "--plot", filepath.Join("nosuch", "x.svg")}, "x.svg"},
 		{exitUse, []string{"model", "-f", "xml"}, `"xml"`},
 		{exitUse, []string{"model", "-m", testModel(t), "--target", "100000"}, "100000"},
 		{exitModel, []string{"model", "-m", "nosuch.ei8"}, "nosuch.ei8"},
