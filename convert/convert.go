@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -61,7 +62,7 @@ func Convert(ctx context.Context, src, dst string, o Options) (*Report, error) {
 		}
 		return convertKNN(ctx, dst, rows, o)
 	}
-	s, err := open(src)
+	s, err := open(src, filepath.Dir(dst))
 	if err != nil {
 		return nil, err
 	}
@@ -112,19 +113,27 @@ func checkTarget(dst string, force bool) error {
 
 // source is a foreign model that has been understood: all that an .ei8 holds, its weights still in their files.
 type source struct {
-	format, path                     string
+	format, path, name               string // name: "" for that of the folder
+	files                            fs.FS  // the folder path: what lies beside the weights
 	config                           runtime.TransformerConfig
 	tensors                          []tensor
 	sourceTokenizer, targetTokenizer []byte // images; target nil: one for both languages
 	languages                        modelfile.Languages
 	warnings                         []string
 	checkpoint                       *checkpoint.Checkpoint
+	archive                          io.Closer // nil where the files are not in one
 }
 
-func (s *source) close() { s.checkpoint.Close() }
+func (s *source) close() {
+	s.checkpoint.Close()
+	if s.archive != nil {
+		s.archive.Close()
+	}
+}
 
-// open finds out which format src is in, by the files that are there, and reads everything but the weights.
-func open(src string) (*source, error) {
+// open finds out which format src is in, by the files that are there, and reads everything but the weights. What has to be
+// unpacked and is too large for memory goes into the folder spill, "" for the system's temporary files.
+func open(src, spill string) (*source, error) {
 	info, err := os.Stat(src)
 	if err != nil {
 		return nil, err
@@ -133,9 +142,12 @@ func open(src string) (*source, error) {
 	if !info.IsDir() {
 		// One file of a model's folder stands for the folder: none of the formats fits into one file.
 		switch filepath.Base(src) {
-		case "model.bin", "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json", "config.json":
+		case "model.bin", "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json", "config.json", "metadata.json":
 			folder = filepath.Dir(src)
 		default:
+			if s, err := openArgosArchive(src, spill); s != nil || err != nil {
+				return s, err
+			}
 			return nil, unknownFile(src)
 		}
 	}
@@ -147,6 +159,8 @@ func open(src string) (*source, error) {
 		return err == nil
 	}
 	switch {
+	case exists("metadata.json") && exists("model/model.bin"):
+		return openArgos(os.DirFS(folder), folder)
 	case exists("model.bin"):
 		return openCTranslate2(folder)
 	case exists("config.json"):
@@ -227,6 +241,9 @@ func (s *source) meta(o Options) (*modelfile.Meta, error) {
 		folder = full
 	}
 	if m.Name == "" {
+		m.Name = s.name
+	}
+	if m.Name == "" {
 		m.Name = nameOfFolder(folder)
 	}
 	if m.Languages == (modelfile.Languages{}) {
@@ -239,7 +256,7 @@ func (s *source) meta(o Options) (*modelfile.Meta, error) {
 		m.Languages.To = o.To
 	}
 	if m.Licence == "" {
-		m.Licence = licenceOfReadme(folder)
+		m.Licence = licenceOfReadme(s.files)
 	}
 	return m, nil
 }

@@ -84,7 +84,7 @@ func config(t *testing.T, f *modelfile.File) *runtime.TransformerConfig {
 // TestInt8IsCopied: CTranslate2's int8 arrives unchanged, so that the file stands for exactly the same weights.
 func TestInt8IsCopied(t *testing.T) {
 	f, report := converted(t, int8Folder, Options{})
-	s, err := open(int8Folder)
+	s, err := open(int8Folder, "")
 	if err != nil {
 		t.Fatal(err)
 	}

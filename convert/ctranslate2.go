@@ -2,7 +2,9 @@ package convert
 
 import (
 	"fmt"
+	"io/fs"
 	"math"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -37,20 +39,33 @@ var ctranslate2Dialect = dialect{
 
 // openCTranslate2 reads a folder with model.bin.
 func openCTranslate2(folder string) (*source, error) {
-	m, err := ctranslate2.OpenModel(folder)
-	if err != nil {
-		return nil, err
-	}
-	s := &source{format: fmt.Sprintf("CTranslate2, binary version %d", m.BinaryVersion), path: folder, checkpoint: m.Checkpoint}
-	if err := s.ctranslate2(m); err != nil {
-		m.Close()
+	s := &source{path: folder, files: os.DirFS(folder)}
+	if err := s.openCTranslate2("."); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
+// openCTranslate2 reads the folder of that name among the source's files.
+func (s *source) openCTranslate2(name string) error {
+	files, err := fs.Sub(s.files, name)
+	if err != nil {
+		return err
+	}
+	m, err := ctranslate2.Open(files, filepath.Join(s.path, name))
+	if err != nil {
+		return err
+	}
+	s.format, s.checkpoint = fmt.Sprintf("CTranslate2, binary version %d", m.BinaryVersion), m.Checkpoint
+	if err := s.ctranslate2(m); err != nil {
+		m.Close()
+		return err
+	}
+	return nil
+}
+
 func (s *source) ctranslate2(m *ctranslate2.Model) error {
-	path := filepath.Join(s.path, "model.bin")
+	path := filepath.Join(m.Path, "model.bin")
 	switch m.Spec {
 	case "", "TransformerSpec", "TransformerBase", "TransformerBig":
 	default:
@@ -296,7 +311,7 @@ func (s *source) ctranslate2Vocabularies(m *ctranslate2.Model, zeroStart bool) e
 	if zeroStart {
 		to.DecoderStart = -1
 	} else if c.DecoderStartToken == "" {
-		return failure(s.path, "has no decoder_start_token: it wants one with each sentence, such as the language to translate into", "this version does not run such models")
+		return failure(m.Path, "has no decoder_start_token: it wants one with each sentence, such as the language to translate into", "this version does not run such models")
 	} else if to.DecoderStart, err = find(target, m.Target, c.DecoderStartToken, "decoder's first token"); err != nil {
 		return err
 	}

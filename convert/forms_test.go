@@ -263,17 +263,17 @@ func TestHubCache(t *testing.T) {
 		{"4567", filepath.Join(root, "snapshots", "4567") + ": is missing, but refs/main names it; download the model again"},
 	} {
 		writeFile(t, filepath.Join(refs, "main"), c.ref)
-		if _, err := open(root); err == nil || err.Error() != c.want {
+		if _, err := open(root, ""); err == nil || err.Error() != c.want {
 			t.Errorf("got  %v\nwant %s", err, c.want)
 		}
 	}
 	remove(filepath.Join("refs", "main"))(t, root)
-	if _, err := open(root); err == nil || err.Error() != filepath.Join(root, "snapshots")+": holds several revisions or none, and refs/main does not say which; name one of the folders in it" {
+	if _, err := open(root, ""); err == nil || err.Error() != filepath.Join(root, "snapshots")+": holds several revisions or none, and refs/main does not say which; name one of the folders in it" {
 		t.Error(err)
 	}
 	// A link whose blob was not downloaded is a missing file.
 	remove("config.json")(t, blobs)
-	if _, err := open(snapshot); err == nil || !strings.Contains(err.Error(), "model.safetensors: is weights without a config.json beside them") {
+	if _, err := open(snapshot, ""); err == nil || !strings.Contains(err.Error(), "model.safetensors: is weights without a config.json beside them") {
 		t.Error(err)
 	}
 }

@@ -2,8 +2,7 @@ package convert
 
 import (
 	"bufio"
-	"os"
-	"path/filepath"
+	"io/fs"
 	"regexp"
 	"strings"
 
@@ -40,8 +39,8 @@ func languagesOfName(name string) modelfile.Languages {
 }
 
 // licenceOfReadme reads "license: ..." from the block between --- at the head of a README.md, where Hugging Face keeps it.
-func licenceOfReadme(folder string) string {
-	f, err := os.Open(filepath.Join(folder, "README.md"))
+func licenceOfReadme(folder fs.FS) string {
+	f, err := folder.Open("README.md")
 	if err != nil {
 		return ""
 	}

@@ -107,7 +107,7 @@ func openHuggingFace(folder string) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &source{format: "Hugging Face Marian, " + ckpt.Format, path: folder, checkpoint: ckpt}
+	s := &source{format: "Hugging Face Marian, " + ckpt.Format, path: folder, files: os.DirFS(folder), checkpoint: ckpt}
 	if err := s.marian(&c); err != nil {
 		ckpt.Close()
 		return nil, err
@@ -454,17 +454,35 @@ func readJSON(path string, into any) error {
 	return nil
 }
 
+// maxSmall bounds the files that are read whole.
+const maxSmall = 64 << 20
+
 // readSmall reads a file that has to fit into memory, and never one of unreasonable size.
 func readSmall(path string) ([]byte, error) {
-	const limit = 64 << 20
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() > limit {
+	if info.Size() > maxSmall {
 		return nil, failure(path, fmt.Sprintf("is %d bytes long; no such file is", info.Size()), "")
 	}
 	return os.ReadFile(path)
+}
+
+// readSmallIn is readSmall for a file in files; path is its name in errors.
+func readSmallIn(files fs.FS, name, path string) ([]byte, error) {
+	info, err := fs.Stat(files, name)
+	if err == nil && info.Size() > maxSmall {
+		return nil, failure(path, fmt.Sprintf("is %d bytes long; no such file is", info.Size()), "")
+	}
+	var raw []byte
+	if err == nil {
+		raw, err = fs.ReadFile(files, name)
+	}
+	if err != nil {
+		return nil, &checkpoint.Error{File: path, Offset: -1, Reason: "cannot be read", Err: err}
+	}
+	return raw, nil
 }
 
 func or(p *bool, otherwise bool) bool {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/edge-infer/edge-infer/convert/ctranslate2"
@@ -17,7 +16,7 @@ func (s *source) spmBeside() (source, target string) {
 	for _, names := range [][2]string{{"source.spm", "target.spm"}, {"sentencepiece.model", "sentencepiece.model"}, {"spm.model", "spm.model"}} {
 		found := true
 		for _, name := range names {
-			_, err := os.Stat(filepath.Join(s.path, name))
+			_, err := fs.Stat(s.files, name)
 			found = found && err == nil
 		}
 		if found {
@@ -32,7 +31,7 @@ func (s *source) spmBeside() (source, target string) {
 func (s *source) spmTokenizers(sourceName, targetName string, sourceVocab, targetVocab map[string]int32, separate bool) error {
 	read := func(name string) ([]byte, error) {
 		path := filepath.Join(s.path, name)
-		raw, err := readSmall(path)
+		raw, err := readSmallIn(s.files, name, path)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, failure(path, "is missing", "it cuts text into the pieces that the vocabulary numbers; download it as well")
 		}

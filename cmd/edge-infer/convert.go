@@ -26,7 +26,7 @@ func newConvertCommand() *cobra.Command {
 		Long: `Reads a model that was trained elsewhere and writes one compact int8 file, which
 holds all that running it takes. SRC is a folder:
 
-  CTranslate2           model.bin with its vocabularies
+  CTranslate2           model.bin with its vocabularies; or an .argosmodel
   Hugging Face Marian   config.json, model.safetensors or pytorch_model.bin,
   (OPUS-MT)             source.spm, target.spm, vocab.json
 

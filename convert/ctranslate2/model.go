@@ -22,6 +22,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -62,16 +63,21 @@ type Model struct {
 	Source []*Vocabulary
 	Target *Vocabulary
 	Shared bool
+
+	files fs.FS
 }
 
 // OpenModel opens a folder with a model.bin. Weights stay in the file.
-func OpenModel(dir string) (*Model, error) {
+func OpenModel(dir string) (*Model, error) { return Open(os.DirFS(dir), dir) }
+
+// Open is OpenModel for a folder that need not be on disk; its files must be io.ReaderAts. dir is its name in errors.
+func Open(files fs.FS, dir string) (*Model, error) {
 	path := filepath.Join(dir, "model.bin")
-	f, err := os.Open(path)
+	f, err := files.Open("model.bin")
 	if err != nil {
-		return nil, err
+		return nil, &checkpoint.Error{File: path, Offset: -1, Reason: "cannot be opened", Err: err}
 	}
-	m := &Model{Checkpoint: checkpoint.New("ctranslate2", dir, f)}
+	m := &Model{Checkpoint: checkpoint.New("ctranslate2", dir, f), files: files}
 	if err := m.open(f, path, dir); err != nil {
 		f.Close()
 		return nil, err
@@ -79,15 +85,16 @@ func OpenModel(dir string) (*Model, error) {
 	return m, nil
 }
 
-func (m *Model) open(f *os.File, path, dir string) error {
+func (m *Model) open(f fs.File, path, dir string) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	if !info.Mode().IsRegular() {
+	src, ok := f.(io.ReaderAt)
+	if !info.Mode().IsRegular() || !ok {
 		return &checkpoint.Error{File: path, Offset: -1, Reason: "it is not a regular file"}
 	}
-	if err := m.readVariables(f, path, info.Size()); err != nil {
+	if err := m.readVariables(src, path, info.Size()); err != nil {
 		return err
 	}
 	if err := m.readConfig(dir); err != nil {

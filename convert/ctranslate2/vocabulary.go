@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
@@ -36,9 +35,9 @@ const (
 	maxVocabulary = 64 << 20
 )
 
-// readFile reads a small file; absent gives nil.
-func readFile(path string, limit int64) ([]byte, error) {
-	info, err := os.Stat(path)
+// readFile reads a small file of the folder dir; absent gives nil.
+func (m *Model) readFile(dir, name string, limit int64) ([]byte, error) {
+	info, err := fs.Stat(m.files, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -46,9 +45,9 @@ func readFile(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > limit {
-		return nil, &checkpoint.Error{File: path, Offset: -1, Reason: fmt.Sprintf("%d bytes where a regular file of at most %d was expected", info.Size(), limit)}
+		return nil, &checkpoint.Error{File: filepath.Join(dir, name), Offset: -1, Reason: fmt.Sprintf("%d bytes where a regular file of at most %d was expected", info.Size(), limit)}
 	}
-	text, err := os.ReadFile(path)
+	text, err := fs.ReadFile(m.files, name)
 	if text == nil && err == nil {
 		text = []byte{}
 	}
@@ -61,7 +60,7 @@ func (m *Model) readConfig(dir string) error {
 	fail := func(key string, err error) error {
 		return &checkpoint.Error{File: path, Offset: -1, Reason: fmt.Sprintf("%q is not what it should be", key), Err: err}
 	}
-	text, err := readFile(path, maxConfig)
+	text, err := m.readFile(dir, "config.json", maxConfig)
 	if err != nil {
 		return err
 	}
@@ -153,7 +152,7 @@ func (m *Model) readVocabularies(dir string) error {
 			return nil
 		}
 		var v *Vocabulary
-		v, err = readVocabulary(dir, name, m.Config.UnkToken)
+		v, err = m.readVocabulary(dir, name)
 		return v
 	}
 	if v := load("shared_vocabulary"); v != nil {
@@ -189,13 +188,14 @@ func (m *Model) readVocabularies(dir string) error {
 }
 
 // readVocabulary reads NAME.json, else NAME.txt; neither gives nil.
-func readVocabulary(dir, name, unk string) (*Vocabulary, error) {
+func (m *Model) readVocabulary(dir, name string) (*Vocabulary, error) {
+	unk := m.Config.UnkToken
 	path := filepath.Join(dir, name+".json")
-	text, err := readFile(path, maxVocabulary)
+	text, err := m.readFile(dir, name+".json", maxVocabulary)
 	parse := parseJSON
 	if text == nil && err == nil {
 		path = filepath.Join(dir, name+".txt")
-		text, err = readFile(path, maxVocabulary)
+		text, err = m.readFile(dir, name+".txt", maxVocabulary)
 		parse = parseText
 	}
 	if text == nil || err != nil {

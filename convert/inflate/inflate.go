@@ -4,7 +4,7 @@
 //	zlib, gzip, bzip2   by the standard library
 //	xz, lzma, lz4       by the packages below this folder
 //
-// Content up to 16 MB is kept in memory, more in a temporary file that Close removes.
+// Content up to 4 MB is kept in memory, more in a temporary file that Close removes.
 package inflate
 
 import (
@@ -27,7 +27,7 @@ import (
 const (
 	maxFree  = 64 << 20
 	maxRatio = 200
-	inMemory = 16 << 20
+	inMemory = 4 << 20
 )
 
 // ErrBomb is what a file is refused with that unfolds beyond all measure.
@@ -124,7 +124,7 @@ func New(src io.ReaderAt, size int64) (*Plain, error) {
 	}
 	for _, m := range methods {
 		if bytes.HasPrefix(head[:n], []byte(m.magic)) {
-			p, err := Spool(io.NewSectionReader(src, 0, size), size, m.decode)
+			p, err := Spool("", io.NewSectionReader(src, 0, size), size, m.decode)
 			if err != nil {
 				return nil, fmt.Errorf("compressed with %s: %w", m.name, err)
 			}
@@ -135,9 +135,10 @@ func New(src io.ReaderAt, size int64) (*Plain, error) {
 	return &Plain{ReaderAt: src, Size: size}, nil
 }
 
-// Spool decompresses src, which is size bytes long, and keeps what comes of it.
-func Spool(src io.Reader, size int64, decode func(dst io.Writer, src io.Reader) error) (*Plain, error) {
-	s := &spool{limit: max(maxFree, size*maxRatio)}
+// Spool decompresses src, which is size bytes long, and keeps what comes of it; what is too large for memory in the folder dir,
+// "" for the system's temporary files.
+func Spool(dir string, src io.Reader, size int64, decode func(dst io.Writer, src io.Reader) error) (*Plain, error) {
+	s := &spool{dir: dir, limit: max(maxFree, size*maxRatio)}
 	if size > 1<<55/maxRatio {
 		return nil, ErrBomb
 	}
@@ -160,6 +161,7 @@ func Spool(src io.Reader, size int64, decode func(dst io.Writer, src io.Reader) 
 
 // spool takes what is written into memory, and when that grows large into a file.
 type spool struct {
+	dir   string
 	buf   []byte
 	file  *os.File
 	size  int64
@@ -175,7 +177,7 @@ func (s *spool) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	if s.file == nil {
-		file, err := os.CreateTemp("", "edge-infer-*")
+		file, err := os.CreateTemp(s.dir, "edge-infer-*")
 		if err != nil {
 			return 0, fmt.Errorf("no place to unpack to: %w", err)
 		}

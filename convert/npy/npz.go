@@ -132,7 +132,7 @@ func (f *File) member(src io.ReaderAt, size int64, m *zip.File) (*Array, error) 
 		length := int64(m.CompressedSize64)
 		return Read(io.NewSectionReader(src, at, length), length)
 	}
-	plain, err := inflate.Spool(strings.NewReader(""), int64(m.CompressedSize64), func(dst io.Writer, _ io.Reader) error {
+	plain, err := inflate.Spool("", strings.NewReader(""), int64(m.CompressedSize64), func(dst io.Writer, _ io.Reader) error {
 		r, err := m.Open()
 		if err != nil {
 			return err
