@@ -7,6 +7,7 @@ import (
 
 	"github.com/edge-infer/edge-infer/kernels"
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
+	"github.com/edge-infer/edge-infer/runtime/threads"
 )
 
 // Nearest neighbours: the training rows are the model.
@@ -160,6 +161,7 @@ type KNNOptions struct {
 	Weights string  // uniform or distance
 	Batch   int     // queries searched side by side, which reads the rows once for all [1]
 	Threads int     // goroutines that share the work, the caller included [1]
+	CPUs    []int   // one for each thread, which is pinned to it and spins briefly before it parks; the caller pins itself [neither]
 	Kernels string  // name of a kernel set; "": EDGE_INFER_KERNELS, else the best one
 	Memory  int64   // bytes of anonymous memory that a Classifier may take; 0: what the machine has free
 	RankAll bool    // rank every row instead of scanning int8 rows first: the same answer, slower
@@ -183,7 +185,7 @@ type Classifier struct {
 	m          *knn
 	opt        KNNOptions
 	set        kernels.Set
-	pool       *pool
+	pool       *threads.Pool
 	path       string
 	metric     metric
 	exhaustive bool    // the metric is not one that the int8 rows serve
@@ -203,8 +205,8 @@ type Classifier struct {
 	weights []float64 // of one query's votes
 	votes   []float64 // of one query's classes
 
-	rowsAt   int                    // rows of a tile of the run under way
-	scan     func(worker, part int) // method values made once: making one allocates
+	rowsAt   int                        // rows of a tile of the run under way
+	scan     func(worker, from, to int) // method values made once: making one allocates
 	run      func() error
 	copyRow  func() error
 	rowAsked int
@@ -244,7 +246,7 @@ func (m *Model) knnOptions(o KNNOptions) (KNNOptions, error) {
 		name    string
 		v       *int
 		def, hi int
-	}{{"k", &o.K, 0, MaxK}, {"batch", &o.Batch, 1, maxBatch}, {"threads", &o.Threads, 1, maxThreads}} {
+	}{{"k", &o.K, 0, MaxK}, {"batch", &o.Batch, 1, maxBatch}, {"threads", &o.Threads, 1, threads.Max}} {
 		if *f.v == 0 {
 			*f.v = f.def
 		}
@@ -293,8 +295,8 @@ func (m *Model) NewClassifier(o KNNOptions) (*Classifier, error) {
 	}
 	c.exhaustive = o.RankAll || !m.knn.serves(c.metric)
 	c.allocate(&arena{})
-	c.scan, c.run, c.copyRow = c.scanPart, c.runAll, c.copyAsked
-	m.pool.grow(o.Threads)
+	c.scan, c.run, c.copyRow = each(c.scanPart), c.runAll, c.copyAsked
+	m.pool.Grow(o.Threads, o.CPUs)
 	return c, nil
 }
 

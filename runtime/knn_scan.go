@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/edge-infer/edge-infer/kernels"
+	"github.com/edge-infer/edge-infer/runtime/threads"
 )
 
 const (
@@ -80,7 +81,8 @@ func (c *Classifier) runAll() error {
 		c.rowsAt = max(min(scanSums, (256<<10)/k)&^15, 16)
 	}
 	parts := len(c.parts)
-	c.pool.run(parts, parts, c.scan)
+	work := threads.Work{Kind: threads.Other, MACs: int64(c.count) * int64(len(c.m.codes.Data))}
+	c.pool.Run(parts, parts, work, c.scan)
 	for i := range c.count {
 		c.collect(i)
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
+	"github.com/edge-infer/edge-infer/runtime/threads"
 )
 
 // knnTensor is a tensor of a file made by hand; values are padded to 16 columns.
@@ -171,7 +172,7 @@ func TestKNNOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range []KNNOptions{{K: 3}, {K: -1}, {Batch: -1}, {Batch: maxBatch + 1}, {Threads: maxThreads + 1}, {Metric: "x"}, {Metric: "minkowski"}, {Weights: "x"}, {Metric: "dot", Weights: "distance"}} {
+	for _, o := range []KNNOptions{{K: 3}, {K: -1}, {Batch: -1}, {Batch: maxBatch + 1}, {Threads: threads.Max + 1}, {Metric: "x"}, {Metric: "minkowski"}, {Weights: "x"}, {Metric: "dot", Weights: "distance"}} {
 		if _, err := m.NewClassifier(o); !errors.As(err, new(*InputError)) {
 			t.Errorf("%+v: %v", o, err)
 		}

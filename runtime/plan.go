@@ -72,10 +72,10 @@ func (m *Model) NewSession(o Options) (*Session, error) {
 	s := &Session{m: m.transformer, set: set, pool: &m.pool, opt: o, path: m.file.Path()}
 	s.scale = s.m.attentionScale()
 	s.allocate(&arena{})
-	s.encoderAttention, s.decoderAttention, s.crossAttention = s.attendSentence, s.attendSelf, s.attendCross
-	s.choosePart = s.choose
+	s.encoderAttention, s.decoderAttention, s.crossAttention = each(s.attendSentence), each(s.attendSelf), each(s.attendCross)
+	s.choosePart = each(s.choose)
 	s.linearPart, s.step, s.encodeAll = s.multiplyPart, s.stepAll, s.encode
-	m.pool.grow(o.Threads)
+	m.pool.Grow(o.Threads, o.CPUs)
 	return s, nil
 }
 

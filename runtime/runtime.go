@@ -14,6 +14,7 @@ import (
 
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
 	"github.com/edge-infer/edge-infer/runtime/text"
+	"github.com/edge-infer/edge-infer/runtime/threads"
 )
 
 // Version of the program; recorded in the files that it writes.
@@ -23,7 +24,7 @@ const Version = "0.1.0"
 // family; asking one for what another family does is a *FamilyError.
 type Model struct {
 	file *modelfile.File
-	pool pool
+	pool threads.Pool
 
 	knn            *knn         // family "knn"
 	rnn            *rnn         // family "rnn"
@@ -125,7 +126,7 @@ func (m *Model) want(family string) error {
 
 // Close ends the model's worker goroutines and unmaps the file. No session may be in use.
 func (m *Model) Close() error {
-	m.pool.close()
+	m.pool.Close()
 	return m.file.Close()
 }
 

@@ -156,7 +156,7 @@ func (c *choice) better(value float32, token int) {
 const outputCols = 512
 
 // outputParts is how many parts of the output matrix are dealt out to the threads.
-func (s *Session) outputParts() int { return min(s.vocab/16, s.opt.Threads*4) }
+func (s *Session) outputParts() int { return min(s.vocab/16, s.opt.Threads*8) }
 
 // choose finds each row's best token among part's share of the output columns.
 func (s *Session) choose(worker, part int) {

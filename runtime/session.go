@@ -6,16 +6,18 @@ import (
 
 	"github.com/edge-infer/edge-infer/kernels"
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
+	"github.com/edge-infer/edge-infer/runtime/threads"
 )
 
 // Options shape a session. Zero values mean the default in brackets.
 type Options struct {
-	MaxSource int // source tokens of a sentence [256, or what the model's positions allow]
-	MaxTarget int // target tokens of a sentence, the end token included [256, likewise]
-	MinTarget int // target tokens before the end token may come [0]
-	Batch     int // sentences decoded side by side [1]
-	Beam      int // hypotheses kept; 1 is greedy search [1]
-	Threads   int // goroutines that share the work, the caller included [1]
+	MaxSource int   // source tokens of a sentence [256, or what the model's positions allow]
+	MaxTarget int   // target tokens of a sentence, the end token included [256, likewise]
+	MinTarget int   // target tokens before the end token may come [0]
+	Batch     int   // sentences decoded side by side [1]
+	Beam      int   // hypotheses kept; 1 is greedy search [1]
+	Threads   int   // goroutines that share the work, the caller included [1]
+	CPUs      []int // one for each thread, which is pinned to it and spins briefly before it parks; the caller pins itself [neither]
 
 	// LengthPenalty divides a hypothesis' log-probability by length^LengthPenalty, end token counted [0].
 	LengthPenalty float32
@@ -49,7 +51,7 @@ func (o Options) withDefaults(positions int) (Options, error) {
 		{"minimum target length", &o.MinTarget, 0, 0, positions},
 		{"batch", &o.Batch, 1, 1, maxBatch},
 		{"beam", &o.Beam, 1, 1, maxBeam},
-		{"threads", &o.Threads, 1, 1, maxThreads},
+		{"threads", &o.Threads, 1, 1, threads.Max},
 	} {
 		if *f.v == 0 {
 			*f.v = f.def
@@ -85,7 +87,7 @@ type Hypothesis struct {
 type Session struct {
 	m     *transformer
 	set   kernels.Set
-	pool  *pool
+	pool  *threads.Pool
 	opt   Options
 	path  string
 	scale float32 // of attention scores
@@ -120,7 +122,7 @@ type Session struct {
 	layer     int
 
 	// Method values made once: making one allocates.
-	encoderAttention, decoderAttention, crossAttention, linearPart, choosePart func(worker, part int)
+	encoderAttention, decoderAttention, crossAttention, linearPart, choosePart func(worker, from, to int)
 	step, encodeAll                                                            func() error
 	running                                                                    int
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/edge-infer/edge-infer/kernels"
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
+	"github.com/edge-infer/edge-infer/runtime/threads"
 )
 
 // StreamOptions shape a Stream. Zero values mean the default in brackets.
@@ -13,6 +14,7 @@ type StreamOptions struct {
 	Batch    int    // sequences side by side [1]
 	MaxSteps int    // steps whose input products are one matrix product [64]; a bidirectional model takes no longer sequence
 	Threads  int    // goroutines that share the work, the caller included [1]
+	CPUs     []int  // one for each thread, which is pinned to it and spins briefly before it parks; the caller pins itself [neither]
 	Kernels  string // name of a kernel set; "": EDGE_INFER_KERNELS, else the best one
 	Memory   int64  // bytes of anonymous memory that it may take; 0: what the machine has free
 }
@@ -25,7 +27,7 @@ func (o StreamOptions) withDefaults() (StreamOptions, error) {
 	}{
 		{"batch", &o.Batch, 1, maxBatch},
 		{"number of steps at a time", &o.MaxSteps, 64, 1 << 20},
-		{"threads", &o.Threads, 1, maxThreads},
+		{"threads", &o.Threads, 1, threads.Max},
 	} {
 		if *f.v == 0 {
 			*f.v = f.def
@@ -49,7 +51,7 @@ func (o StreamOptions) withDefaults() (StreamOptions, error) {
 type Stream struct {
 	m    *rnn
 	set  kernels.Set
-	pool *pool
+	pool *threads.Pool
 	opt  StreamOptions
 	path string
 
@@ -77,7 +79,7 @@ type Stream struct {
 	jobScale []float32
 	step     stepJob
 
-	linearPart, stepPart func(worker, part int)
+	linearPart, stepPart func(worker, from, to int)
 	runCall              func() error
 }
 
@@ -128,7 +130,7 @@ func (m *Model) NewStream(o StreamOptions) (*Stream, error) {
 	s := &Stream{m: m.rnn, set: set, pool: &m.pool, opt: o, path: m.file.Path()}
 	s.allocate(&arena{})
 	s.linearPart, s.stepPart, s.runCall = s.multiplyPart, s.advancePart, s.runAll
-	m.pool.grow(o.Threads)
+	m.pool.Grow(o.Threads, o.CPUs)
 	return s, modelfile.Guard(s.path, func() error { s.Reset(); return nil })
 }
 

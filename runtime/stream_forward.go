@@ -107,8 +107,7 @@ func (s *Stream) advance(l *rnnLayer, d *rnnDirection, state *cellState, t, firs
 	}
 	s.step = stepJob{l, d, state, s.gates[t*batch*d.input.N:], first + t}
 	groups := l.Units() / 16
-	threads := s.threadsFor(batch * d.recurrent.N * d.recurrent.K)
-	s.pool.run(threads, s.parts(groups), s.stepPart)
+	s.pool.Run(s.opt.Threads, groups, product(batch, &d.recurrent), s.stepPart)
 	switch {
 	case d.candidate.Data != nil:
 		// The reset gate came first: its product with the state is multiplied now.
@@ -140,8 +139,6 @@ func (s *Stream) advance(l *rnnLayer, d *rnnDirection, state *cellState, t, firs
 
 func (s *Stream) running(slot int) bool { return s.step.now < s.lengths[slot] }
 
-func (s *Stream) parts(groups int) int { return min(groups, s.opt.Threads*4) }
-
 // quantizeState quantizes the rows of all slots, ld apart, n values each.
 func (s *Stream) quantizeState(x []float32, ld, n int, w *linear) error {
 	for b := range s.opt.Batch {
@@ -154,13 +151,11 @@ func (s *Stream) quantizeState(x []float32, ld, n int, w *linear) error {
 	return nil
 }
 
-// advancePart is part's share of the recurrent product of s.step, and the gates of its units.
-func (s *Stream) advancePart(worker, part int) {
+// advancePart computes the recurrent product of s.step for groups [from, to) of 16 units, and the gates of those.
+func (s *Stream) advancePart(worker, from, to int) {
 	j := &s.step
 	l, d, state, batch := j.l, j.d, j.state, s.opt.Batch
-	groups := l.Units() / 16
-	parts := s.parts(groups)
-	u0, u1 := groups*part/parts*16, groups*(part+1)/parts*16
+	u0, u1 := 16*from, 16*to
 	ld, scratch := d.input.N, s.workers[worker]
 	rows := d.recurrent.N / l.Units() // of weights a unit
 	if l.Cell == CellGRU && l.ResetAfter {
@@ -307,23 +302,11 @@ func (s *Stream) softmaxRows(x []float32, ld, n, rows int) {
 func (s *Stream) linear(dst []float32, ld int, x []int8, xScale []float32, rows int, w *linear, act kernels.Activation, residual []float32) {
 	s.job = linearJob{dst: dst, ld: ld, rows: rows, w: w, act: act, residual: residual}
 	s.jobX, s.jobScale = x, xScale
-	s.pool.run(s.threadsFor(rows*w.N*w.K), s.parts(w.N/16), s.linearPart)
+	s.pool.Run(s.opt.Threads, w.N/16, product(rows, w), s.linearPart)
 }
 
-// multiplyPart computes part's share of the output columns of s.job, in whole blocks of 16.
-func (s *Stream) multiplyPart(worker, part int) {
+// multiplyPart computes blocks [from, to) of 16 output columns of s.job.
+func (s *Stream) multiplyPart(worker, from, to int) {
 	j := &s.job
-	blocks := j.w.N / 16
-	parts := s.parts(blocks)
-	n0, n1 := blocks*part/parts*16, blocks*(part+1)/parts*16
-	s.set.Linear(j.dst, j.ld, s.jobX, s.jobScale, j.rows, &j.w.Weights, n0, n1, j.act, j.residual, s.workers[worker])
-}
-
-// threadsFor is the number of threads worth waking for so many multiply-adds.
-func (s *Stream) threadsFor(macs int) int {
-	const worthwhile = 1 << 18 // as Session.threadsFor
-	if macs < worthwhile {
-		return 1
-	}
-	return s.opt.Threads
+	s.set.Linear(j.dst, j.ld, s.jobX, s.jobScale, j.rows, &j.w.Weights, 16*from, 16*to, j.act, j.residual, s.workers[worker])
 }

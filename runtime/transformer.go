@@ -48,7 +48,7 @@ func (s *Session) encodeRows(rows int) error {
 		if err := s.linear(s.qkv, 3*d, h, rows, &l.qkv, kernels.ActNone, nil); err != nil {
 			return err
 		}
-		s.pool.run(s.threadsFor(rows*rows*d), len(s.sentences)*m.cfg.Heads, s.encoderAttention)
+		s.pool.Run(s.opt.Threads, len(s.sentences)*m.cfg.Heads, attention(rows, rows/len(s.sentences), d), s.encoderAttention)
 		if err := s.linear(s.x, d, s.ctx, rows, &l.out, kernels.ActNone, s.x); err != nil {
 			return err
 		}
@@ -143,7 +143,7 @@ func (s *Session) decode() error {
 		if err := s.linear(s.qkv, d, h, rows, &l.q, kernels.ActNone, nil); err != nil {
 			return err
 		}
-		s.pool.run(s.threadsFor(rows*s.longest*d), rows, s.crossAttention)
+		s.pool.Run(s.opt.Threads, rows, attention(rows, s.longest, d), s.crossAttention)
 		if err := s.linear(s.x, d, s.ctx, rows, &l.crossOut, kernels.ActNone, s.x); err != nil {
 			return err
 		}
@@ -157,7 +157,7 @@ func (s *Session) decode() error {
 		if err := s.quantizeRows(s.x, rows, &m.output); err != nil {
 			return err
 		}
-		s.pool.run(s.threadsFor(rows*s.vocab*d), s.outputParts(), s.choosePart)
+		s.pool.Run(s.opt.Threads, s.outputParts(), product(rows, &m.output), s.choosePart)
 		return nil
 	}
 	return s.linear(s.logits, s.vocab, s.x, rows, &m.output, kernels.ActNone, nil)
@@ -176,7 +176,7 @@ func (s *Session) selfAttention(l *decoderLayer) error {
 			s.remember(j)
 		}
 	}
-	s.pool.run(s.threadsFor(rows*s.longest*d), rows, s.decoderAttention)
+	s.pool.Run(s.opt.Threads, rows, attention(rows, s.longest, d), s.decoderAttention)
 	return s.linear(s.x, d, s.ctx, rows, &l.out, kernels.ActNone, s.x)
 }
 
@@ -337,8 +337,7 @@ func (s *Session) linear(dst []float32, ld int, x []float32, rows int, w *linear
 		return err
 	}
 	s.job = linearJob{dst, ld, rows, w, act, residual}
-	blocks := w.N / 16
-	s.pool.run(s.threadsFor(rows*w.N*w.K), min(blocks, s.opt.Threads*4), s.linearPart)
+	s.pool.Run(s.opt.Threads, w.N/16, product(rows, w), s.linearPart)
 	return nil
 }
 
@@ -364,20 +363,8 @@ type linearJob struct {
 	residual []float32
 }
 
-// multiplyPart computes part's share of the output columns of s.job, in whole blocks of 16.
-func (s *Session) multiplyPart(worker, part int) {
+// multiplyPart computes blocks [from, to) of 16 output columns of s.job.
+func (s *Session) multiplyPart(worker, from, to int) {
 	j := &s.job
-	blocks := j.w.N / 16
-	parts := min(blocks, s.opt.Threads*4)
-	n0, n1 := blocks*part/parts*16, blocks*(part+1)/parts*16
-	s.set.Linear(j.dst, j.ld, s.q8, s.q8Scale, j.rows, &j.w.Weights, n0, n1, j.act, j.residual, s.workers[worker].tile)
-}
-
-// threadsFor is the number of threads worth waking for so many multiply-adds.
-func (s *Session) threadsFor(macs int) int {
-	const worthwhile = 1 << 18 // about 10 µs of work on one core; waking another costs about that
-	if macs < worthwhile {
-		return 1
-	}
-	return s.opt.Threads
+	s.set.Linear(j.dst, j.ld, s.q8, s.q8Scale, j.rows, &j.w.Weights, 16*from, 16*to, j.act, j.residual, s.workers[worker].tile)
 }
