@@ -443,7 +443,7 @@ func TestNoAllocations(t *testing.T) {
 func operations() []string {
 	var ops []string
 	for typ, i := reflect.TypeFor[Set](), 0; i < typ.NumField(); i++ {
-		if typ.Field(i).Type.Kind() == reflect.Func {
+		if typ.Field(i).IsExported() && typ.Field(i).Type.Kind() == reflect.Func {
 			ops = append(ops, typ.Field(i).Name)
 		}
 	}

@@ -117,6 +117,9 @@ type Set struct {
 	// Limits are no operations: what the core could do at most, for benchmarks.
 	Limits Limits
 
+	// fused is GemmS8 and EpilogueF32 in one, for m = len(xScale) rows, with acc as scratch; false if it leaves the product to these two.
+	fused func(dst []float32, ld int, acc []int32, x, w []int8, sums []int32, xScale, wScale, bias []float32, act Activation, residual []float32) bool
+
 	cols int // weight rows that Linear takes to GemmS8 at a time; 0: tileCols
 }
 

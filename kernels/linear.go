@@ -26,7 +26,7 @@ const (
 	tileX = 16 << 10
 	// wideX and wideWork bound the bytes of x and of weights of one call on sets with tiles of more columns, which keep their own
 	// part of x in the first level.
-	wideX, wideWork = 64 << 10, 128 << 10
+	wideX, wideWork = 64 << 10, 256 << 10
 	// gemvWork bounds the bytes of weights of one call with one row of x, where memory sets the pace: under 100 µs.
 	gemvWork = 128 << 10
 )
@@ -69,16 +69,19 @@ func (s *Set) Linear(dst []float32, ld int, x []int8, xScale []float32, m int, w
 		for i := 0; i < m; i += rows {
 			mt := min(rows, m-i)
 			acc := scratch[:mt*nt]
-			if m == 1 {
-				s.GemvS8(acc, x, data, sum)
-			} else {
-				s.GemmS8(acc, x[i*k:(i+mt)*k], data, sum, mt, k)
-			}
 			at := i*ld + n
 			end := at + (mt-1)*ld + nt
 			var res []float32
 			if residual != nil {
 				res = residual[at:end:len(residual)]
+			}
+			switch {
+			case m == 1:
+				s.GemvS8(acc, x, data, sum)
+			case s.fused != nil && s.fused(dst[at:end:len(dst)], ld, acc, x[i*k:(i+mt)*k], data, sum, xScale[i:i+mt], scale, bias, act, res):
+				continue
+			default:
+				s.GemmS8(acc, x[i*k:(i+mt)*k], data, sum, mt, k)
 			}
 			s.EpilogueF32(dst[at:end:len(dst)], ld, acc, xScale[i:i+mt], scale, bias, act, res)
 		}

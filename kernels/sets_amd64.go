@@ -22,7 +22,7 @@ var variants = []variant{
 			return cpuid.CPU.Supports(cpuid.AVX2, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512DQ, cpuid.AVX512VL, cpuid.AVX512VNNI)
 		},
 		improve: func(s *Set) {
-			s.GemvS8, s.GemmS8, s.cols = gemvVNNI, gemmVNNI, 256
+			s.GemvS8, s.GemmS8, s.fused, s.cols = gemvVNNI, gemmVNNI, linearVNNI, 1024
 			improveFloatsAVX512(s)
 			s.Limits = limitsVNNI
 			s.L1S8, s.MaxS8, s.Survivors = l1VNNI, maxVNNI, survivorsAVX512

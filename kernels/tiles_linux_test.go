@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 )
@@ -36,6 +37,71 @@ func TestTiles(t *testing.T) {
 				compareS8(t, acc, want, s.Name+" GemmS8", m, n, k)
 				s.GemvS8(acc[:n], x[:k], w, sums)
 				compareS8(t, acc[:n], want[:n], s.Name+" GemvS8", 1, n, k)
+			}
+		}
+	}
+}
+
+// TestLinearTiles compares products with their epilogues where sets fuse the two: rows and k as in TestTiles, with and without
+// bias and residual, in place, every slice at a page that cannot be touched.
+func TestLinearTiles(t *testing.T) {
+	ms, ks := []int{2, 6, 7, 8, 11, 12, 13, 24, 25, 37, 70}, []int{16, 64, 528, 2064}
+	if few() {
+		ms, ks = []int{7, 37}, []int{64, 2064}
+	}
+	r := rand.New(rand.NewPCG(10, 10))
+	var f [7]*fence
+	for i := range f {
+		f[i] = newFence(t, 256<<10)
+	}
+	scratch := make([]int32, LinearScratch)
+	sets := Available()
+	for _, m := range ms {
+		for i, k := range ks {
+			n := []int{16, 48, 96}[(m+i)%3]
+			x, xs := fenced(f[0], make([]int8, m*k), true), fenced(f[1], randomF32(r, m), true)
+			patterns[0].fill(r, x)
+			w := &Weights{N: n, K: k, Data: fenced(f[2], make([]int8, n*k), true), Scale: fenced(f[3], randomF32(r, n), true)}
+			patterns[0].fill(r, w.Data)
+			w.Sum = rowSums(w.Data, n, k)
+			acc := make([]int32, m*n)
+			gemmS8Generic(acc, x, w.Data, w.Sum, m, k)
+			for c := range 16 {
+				act := []Activation{ActNone, ActReLU, ActSiLU, ActReLU}[c%4]
+				var residual []float32
+				if w.Bias = nil; c&4 > 0 {
+					w.Bias = fenced(f[4], randomF32(r, n), true)
+				}
+				if c&8 > 0 {
+					residual = fenced(f[5], randomF32(r, m*n), true)
+				}
+				want := make([]float32, m*n)
+				epilogueF32Generic(want, n, acc, xs, w.Scale, w.Bias, act, residual)
+				for _, s := range sets[1:] {
+					dst := fenced(f[6], make([]float32, m*n), true)
+					s.Linear(dst, n, x, xs, m, w, 0, n, act, residual, scratch)
+					compareF32(t, dst, want, fmt.Sprintf("%s Linear m %d n %d k %d case %d", s.Name, m, n, k, c))
+					if residual != nil {
+						copy(dst, residual)
+						s.Linear(dst, n, x, xs, m, w, 0, n, act, dst, scratch)
+						compareF32(t, dst, want, fmt.Sprintf("%s Linear in place m %d n %d k %d case %d", s.Name, m, n, k, c))
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestLinearDoesNotAllocate: a product is part of every token.
+func TestLinearDoesNotAllocate(t *testing.T) {
+	const n, k = 48, 64
+	w := &Weights{N: n, K: k, Data: make([]int8, n*k), Scale: make([]float32, n), Sum: make([]int32, n), Bias: make([]float32, n)}
+	scratch := make([]int32, LinearScratch)
+	for _, s := range Available() {
+		for _, m := range []int{1, 4, 20} {
+			x, xs, dst := make([]int8, m*k), make([]float32, m), make([]float32, m*n)
+			if a := testing.AllocsPerRun(5, func() { s.Linear(dst, n, x, xs, m, w, 0, n, ActReLU, dst, scratch) }); a != 0 {
+				t.Errorf("%s: %v allocations with %d rows", s.Name, a, m)
 			}
 		}
 	}

@@ -1,0 +1,122 @@
+package kernels
+
+// tileVNNI is one call of narrowS8VNNI or wideS8VNNI: m rows of x by n rows of w over k columns. Strides are in bytes.
+type tileVNNI struct {
+	x       *int8 // xStride from row to row
+	xStride int
+	w       *int8 // wStride from block to block
+	wStride int
+	sums    *int32 // of the rows of w over all columns
+	acc     *int32 // [m, n]
+	k, m, n int    // m*k <= xPanel
+	more    int    // 1: go on from what acc holds
+	next    int    // bring what lies from w + next on to come into the cache; 0: the next blocks while passing by some
+
+	// The rest is for wideS8VNNI.
+	groups        int // of the rows, six to twelve in each
+	larger        int // how many of them, the first, have one row more than the others
+	rows          int // one more than the others have
+	fetch         int // how many bytes every sixteen k bring in, at most 256
+	dst, residual *float32
+	ld            int // of both, from row to row
+	xScale        *float32
+	wScale, bias  *float32
+	relu          int
+}
+
+// narrowS8VNNI computes acc[i][j] = Σ x[i][l] * w[j][l], with more added to what acc holds, for up to six rows of x.
+//
+//go:noescape
+func narrowS8VNNI(t *tileVNNI)
+
+// wideS8VNNI does the same for six rows or more. With dst it leaves acc alone and goes on to what EpilogueF32 does, without
+// activation or with ReLU, while the sums are in registers; bias and residual may be nil.
+//
+//go:noescape
+func wideS8VNNI(t *tileVNNI)
+
+const (
+	narrowRows = 6        // the most rows of x for narrowS8VNNI
+	wideRows   = 12       // the most of a group of wideS8VNNI
+	xPanel     = 16 << 10 // how many bytes of x both keep in their frames
+)
+
+// floatsVNNI is what EpilogueF32 needs beside the sums, but for activations other than ReLU.
+type floatsVNNI struct {
+	dst, xScale, wScale, bias, residual []float32
+	ld                                  int
+	relu                                bool
+}
+
+// multiplyVNNI computes GemmS8, or GemmS8 and EpilogueF32 in one if there is f, which needs more than narrowRows.
+func multiplyVNNI(acc []int32, x, w []int8, sums []int32, m, k int, f *floatsVNNI) {
+	n := len(sums)
+	t := tileVNNI{xStride: k, wStride: 16 * k, sums: &sums[0], n: n}
+	if f != nil {
+		t.wScale, t.bias, t.ld = &f.wScale[0], at(f.bias, 0), 4*f.ld
+		if f.relu {
+			t.relu = 1
+		}
+	}
+	// At most as many rows, shared out evenly, then as many columns, at a time as the panel holds.
+	rows := xPanel / min(k, 512)
+	parts := (m + rows - 1) / rows
+	for part := range parts {
+		i, to := m*part/parts, m*(part+1)/parts
+		t.m, t.acc = to-i, &acc[i*n]
+		t.groups = (t.m + wideRows - 1) / wideRows
+		t.larger, t.rows = t.m%t.groups, t.m/t.groups+1
+		t.fetch = min((8+t.groups-1)/t.groups, 4) * 64 // of the 8 lines that are two blocks by sixteen k
+		cols := min(k, xPanel/t.m&^15)
+		for j := 0; j < k; j += cols {
+			t.x, t.w = &x[i*k+j], &w[j*16]
+			t.k, t.more, t.next = min(cols, k-j), min(j, 1), 0
+			if cols < k {
+				t.next = n*k + n*j - j*16 // passing by some columns brings in as large a part of the n rows that follow
+			}
+			if t.m <= narrowRows {
+				narrowS8VNNI(&t)
+				continue
+			}
+			if f != nil && j+cols >= k {
+				t.dst, t.residual, t.xScale = &f.dst[i*f.ld], at(f.residual, i*f.ld), &f.xScale[i]
+			}
+			wideS8VNNI(&t)
+			t.dst = nil
+		}
+	}
+}
+
+func gemmVNNI(acc []int32, x []int8, w []int8, sums []int32, m, k int) {
+	acc, x, w = checkGemm(acc, x, w, sums, m, k)
+	if len(w) == 0 || m == 0 {
+		clear(acc)
+		return
+	}
+	multiplyVNNI(acc, x, w, sums, m, k, nil)
+}
+
+// linearVNNI is Set.fused.
+func linearVNNI(dst []float32, ld int, acc []int32, x, w []int8, sums []int32, xScale, wScale, bias []float32, act Activation, residual []float32) bool {
+	m, n := len(xScale), len(wScale)
+	after := act != ActNone && act != ActReLU
+	if m <= narrowRows || len(x) == 0 || n == 0 || after && residual != nil { // dst may be the residual, which comes last
+		return false
+	}
+	k := len(x) / m
+	acc, x, w = checkGemm(acc, x, w, sums[:n], m, k)
+	if bias != nil {
+		bias = cut(bias, n)
+	}
+	if residual != nil {
+		residual = cut(residual, (m-1)*ld+n)
+	}
+	f := floatsVNNI{cut(dst, (m-1)*ld+n), xScale, wScale, bias, residual, ld, act == ActReLU}
+	multiplyVNNI(acc, x, w, sums[:n], m, k, &f)
+	if after {
+		for i := range m {
+			activateVector(dst[i*ld:i*ld+n], act)
+		}
+	}
+	return true
+}
