@@ -102,7 +102,7 @@ func goldenTexts(b *testing.B, file string) []string {
 }
 
 func BenchmarkEncode(b *testing.B) {
-	for _, name := range []string{"en", "zh-byte"} {
+	for _, name := range []string{"en", "zh-byte", "bpe-mixed", "word-mixed", "char-mixed"} {
 		tok := openSPM(b, "testdata/"+name+".model")
 		texts := goldenTexts(b, "testdata/"+name+".golden")
 		b.Run(name, func(b *testing.B) {

@@ -25,7 +25,9 @@ type builder struct {
 //
 // Without vocab the ids are the model's own. With vocab, which is the vocab.json of a Marian model, SentencePiece only
 // cuts text into pieces and their ids come from vocab: a piece that vocab lacks becomes vocab's unknown piece.
-// Only unigram models are read.
+//
+// Texts that the model carries with their pieces, to test its reader, are run: a difference is an error, as the C++ library
+// has it, which then does not load the model.
 func Build(spm []byte, vocab map[string]int32) ([]byte, error) {
 	image, err := build(spm, vocab)
 	if err != nil {
@@ -39,16 +41,8 @@ func build(spm []byte, vocab map[string]int32) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch m.modelType {
-	case 1:
-	case 2, 3, 4:
-		name := [...]string{2: "BPE", 3: "word", 4: "char"}[m.modelType]
-		return nil, fmt.Errorf("SentencePiece %s models are not read yet", name)
-	default:
+	if m.modelType < 1 || m.modelType > 4 {
 		return nil, fmt.Errorf("the model type is %d, 1 to 4 are known", m.modelType)
-	}
-	if m.denormalizing {
-		return nil, errors.New("models with rules for decoding (denormalizer_spec) are not read yet")
 	}
 	if len(m.pieces) == 0 {
 		return nil, errors.New("there are no pieces; is this a SentencePiece model?")
@@ -57,17 +51,22 @@ func build(spm []byte, vocab map[string]int32) ([]byte, error) {
 		return nil, fmt.Errorf("there are %d pieces, at most %d may be", max(len(m.pieces), len(vocab)), maxIDs)
 	}
 
-	b := &builder{format: formatUnigram, unk: -1}
+	b := &builder{format: [...]uint32{1: formatUnigram, 2: formatBPE, 3: formatSPMWord, 4: formatSPMChar}[m.modelType], unk: -1}
+	denormalize := len(m.denormalizer.charsmap) > 0
 	for _, flag := range []struct {
 		on  bool
 		bit uint32
 	}{
-		{m.dummyPrefix, flagDummyPrefix},
-		{m.removeSpaces, flagRemoveSpaces},
-		{m.escape, flagEscape},
+		{m.normalizer.dummyPrefix, flagDummyPrefix},
+		{m.normalizer.removeSpaces, flagRemoveSpaces},
+		{m.normalizer.escape, flagEscape},
 		{m.spaceSuffix, flagSpaceSuffix},
 		{m.byteFallback, flagByteFallback},
 		{vocab != nil, flagVocab},
+		{denormalize, flagDenormalize},
+		{denormalize && m.denormalizer.dummyPrefix, flagWrittenPrefix},
+		{denormalize && m.denormalizer.removeSpaces, flagWrittenRemove},
+		{denormalize && m.denormalizer.escape, flagWrittenEscape},
 	} {
 		if flag.on {
 			b.flags |= flag.bit
@@ -96,7 +95,14 @@ func build(spm []byte, vocab map[string]int32) ([]byte, error) {
 		return nil, err
 	}
 	b.sections[sectionUnkText] = []byte(m.unkSurface)
-	return b.image()
+	image, err := b.image()
+	if err != nil {
+		return nil, err
+	}
+	if err := m.check(image, reserved, normal, b.unkScore); err != nil {
+		return nil, err
+	}
+	return image, nil
 }
 
 // index maps strings to pieces as the C++ library does: special pieces apart from the others, the former found first.
@@ -127,7 +133,13 @@ func (m *spmModel) index() (reserved, normal map[string]int, err error) {
 		case pieceControl:
 			to = reserved
 		}
-		if _, twice := to[p.text]; twice {
+		_, twice := to[p.text]
+		if m.modelType == 2 && !twice { // BPE keeps no special pieces apart
+			_, special := reserved[p.text]
+			_, plain := normal[p.text]
+			twice = special || plain
+		}
+		if twice {
 			return nil, nil, fmt.Errorf("piece %d, %q, is there twice", i, p.text)
 		}
 		to[p.text] = i
@@ -230,40 +242,47 @@ func (b *builder) sort(ids []uint32) {
 // segmentation makes the tables that cut text into pieces.
 func (b *builder) segmentation(m *spmModel, reserved, normal map[string]int, idOf func(int) int32) error {
 	lowest := float32(math.MaxFloat32)
-	keys := make([]string, 0, len(normal))
+	pieces := make(map[string]int, len(normal)) // what the trie finds
 	var user []string
 	for text, i := range normal {
-		if m.pieces[i].kind == pieceUnused {
-			continue
-		}
-		keys = append(keys, text)
-		b.maxPiece = max(b.maxPiece, len(text))
-		if m.pieces[i].kind == pieceUserDefined {
+		kind := m.pieces[i].kind
+		if kind == pieceUserDefined {
 			user = append(user, text)
-		} else {
+		} else if kind != pieceUnused {
 			lowest = min(lowest, m.pieces[i].score)
 		}
+		if kind != pieceUnused || b.format == formatBPE {
+			pieces[text] = i
+		}
 	}
-	if len(keys) == 0 {
+	if len(pieces) == 0 {
 		return errors.New("there are no normal pieces")
 	}
 	b.unkScore = lowest - 10
 	if !finite(b.unkScore) {
 		return fmt.Errorf("the lowest score is %g", lowest)
 	}
+	keys := make([]string, 0, len(pieces))
+	for text := range pieces {
+		keys = append(keys, text)
+		b.maxPiece = max(b.maxPiece, len(text))
+	}
 	sort.Strings(keys)
 	values := make([]uint32, len(keys))
 	for k, text := range keys {
 		values[k] = uint32(k)
-		p := &m.pieces[normal[text]]
-		score := p.score
-		if p.kind == pieceUserDefined {
+		p := &m.pieces[pieces[text]]
+		score, id := p.score, uint32(idOf(pieces[text]))
+		if p.kind == pieceUserDefined && b.format == formatUnigram {
 			// Above every sum of normal scores, and the longer the better.
 			score = float32(0.1 * float64(len(text)-1))
 		}
+		if p.kind == pieceUnused {
+			id |= unusedBit
+		}
 		table := &b.sections[sectionPieces]
 		*table = binary.LittleEndian.AppendUint32(*table, math.Float32bits(score))
-		*table = binary.LittleEndian.AppendUint32(*table, uint32(idOf(normal[text])))
+		*table = binary.LittleEndian.AppendUint32(*table, id)
 	}
 	b.pieces = len(keys)
 	var err error
@@ -280,8 +299,14 @@ func (b *builder) segmentation(m *spmModel, reserved, normal map[string]int, idO
 		id := idOf(reserved[byteText(byte(c))])
 		b.sections[sectionBytes] = binary.LittleEndian.AppendUint32(b.sections[sectionBytes], uint32(id))
 	}
-	b.sections[sectionCharsmap], b.sections[sectionReplace], err = splitCharsmap(m.charsmap)
-	return err
+	if b.sections[sectionCharsmap], b.sections[sectionReplace], err = splitCharsmap(m.normalizer.charsmap); err != nil {
+		return err
+	}
+	b.sections[sectionDenormalize], b.sections[sectionWritten], err = splitCharsmap(m.denormalizer.charsmap)
+	if err != nil {
+		return fmt.Errorf("rules for decoding: %w", err)
+	}
+	return nil
 }
 
 // BuildTokens compiles a list of tokens, the id of each being its place, into an image for Open: the tokenizer of models
@@ -323,22 +348,28 @@ func (b *builder) image() ([]byte, error) {
 		b.sections[sectionEnds] = binary.LittleEndian.AppendUint32(b.sections[sectionEnds], uint32(len(b.sections[sectionStrings])))
 		b.sections[sectionKinds] = binary.LittleEndian.AppendUint16(b.sections[sectionKinds], b.kinds[i])
 	}
-	size := uint64(headerSize)
-	for _, s := range b.sections {
+	version, count := uint32(1), sectionsVersion1 // the lowest that will do, so that older programs can read it
+	for _, s := range b.sections[sectionsVersion1:] {
+		if len(s) > 0 {
+			version, count = imageVersion, sectionCount
+		}
+	}
+	size := uint64(headerSize(count))
+	for _, s := range b.sections[:count] {
 		size = (size+7)&^7 + uint64(len(s))
 	}
 	if size > math.MaxInt32 {
 		return nil, fmt.Errorf("the tokenizer would have %d bytes, at most 2 GiB may be", size)
 	}
-	image := make([]byte, headerSize, size)
+	image := make([]byte, headerSize(count), size)
 	copy(image, imageMagic)
 	for i, v := range []uint32{
-		imageVersion, uint32(size), b.format, b.flags, uint32(b.unk), math.Float32bits(b.unkScore),
+		version, uint32(size), b.format, b.flags, uint32(b.unk), math.Float32bits(b.unkScore),
 		uint32(len(b.strings)), uint32(b.pieces), uint32(b.maxPiece),
 	} {
 		binary.LittleEndian.PutUint32(image[4+4*i:], v)
 	}
-	for i, s := range b.sections {
+	for i, s := range b.sections[:count] {
 		for len(image)%8 != 0 {
 			image = append(image, 0)
 		}

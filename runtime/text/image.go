@@ -12,9 +12,9 @@ import (
 //
 //	offset  size  what
 //	0       4     magic "EItk"
-//	4       4     version, 1
+//	4       4     version, 1; 2 if the sections from denormalize on are there
 //	8       4     size of the whole image
-//	12      4     kind: 1 unigram, 2 tokens, 3 words, 4 characters
+//	12      4     kind: 1 unigram, 2 tokens, 3 words, 4 characters, 5 BPE, 6 word, 7 char (5 to 7 of SentencePiece)
 //	16      4     flags, see flag*
 //	20      4     unk, int32: the id of an unknown piece; -1 none
 //	24      4     score of an unknown character, float32: the lowest score of a normal piece less 10
@@ -29,16 +29,18 @@ import (
 //	kinds     ids uint16            low byte: kind*; high byte: the byte of a byte piece
 //	sorted    n uint32, n <= ids    ids in order of their strings, for ID
 //	trie      uint32 units          double array over pieces; a leaf is an index into pieces
-//	pieces    float32 score, int32  score and id of each piece
+//	pieces    float32 score, int32  score and id of each piece; with BPE the id may have unusedBit
 //	bytes     0 or 256 int32        id of each byte, with flagByteFallback only
 //	user      uint32 units          double array over user-defined symbols, that the normalizer leaves alone
 //	charsmap  uint32 units          double array of the normalizer; a leaf is an offset into replace
 //	replace   bytes                 what the normalizer puts in, each string ended by NUL
 //	unkText   bytes                 how an unknown piece is written
+//
+//	denormalize  uint32 units       double array of the rules for decoded text; a leaf is an offset into written
+//	written      bytes              what those put in, each string ended by NUL
 const (
 	imageMagic   = "EItk"
-	imageVersion = 1
-	headerSize   = 40 + 8*sectionCount
+	imageVersion = 2 // the newest
 
 	maxIDs         = 1 << 24
 	maxPieceBytes  = 8000 // SentencePiece refuses longer ones
@@ -57,11 +59,19 @@ const (
 	sectionCharsmap
 	sectionReplace
 	sectionUnkText
+	sectionsVersion1 // how many there are
+
+	sectionDenormalize = iota - 1
+	sectionWritten
 	sectionCount
 )
 
+// headerSize is where the sections of an image start.
+func headerSize(sections int) int { return 40 + 8*sections }
+
 var sectionNames = [sectionCount]string{
 	"strings", "ends", "kinds", "sorted", "trie", "pieces", "bytes", "user", "charsmap", "replace", "unkText",
+	"denormalize", "written",
 }
 
 const (
@@ -69,16 +79,27 @@ const (
 	formatTokens  = 2
 	formatWords   = 3
 	formatChars   = 4
+	formatBPE     = 5
+	formatSPMWord = 6
+	formatSPMChar = 7
+	formatsKnown  = 7
 )
 
+// unusedBit, in the table of pieces: BPE merges to this piece, and takes it apart again.
+const unusedBit = 1 << 31
+
 const (
-	flagDummyPrefix  = 1 << iota // a space is put before the text
-	flagRemoveSpaces             // leading, trailing and doubled spaces are dropped
-	flagEscape                   // a space is written as U+2581 in pieces
-	flagSpaceSuffix              // the dummy space is put after the text instead
-	flagByteFallback             // an unknown character becomes its bytes
-	flagVocab                    // ids come from a vocabulary that may know more strings than the pieces
-	flagsKnown       = 1<<iota - 1
+	flagDummyPrefix   = 1 << iota // a space is put before the text
+	flagRemoveSpaces              // leading, trailing and doubled spaces are dropped
+	flagEscape                    // a space is written as U+2581 in pieces
+	flagSpaceSuffix               // the dummy space is put after the text instead
+	flagByteFallback              // an unknown character becomes its bytes
+	flagVocab                     // ids come from a vocabulary that may know more strings than the pieces
+	flagDenormalize               // decoded text is normalized by rules of its own, with the next three flags
+	flagWrittenPrefix             // flagDummyPrefix, flagRemoveSpaces and flagEscape of those
+	flagWrittenRemove
+	flagWrittenEscape
+	flagsKnown = 1<<iota - 1
 )
 
 // What Decode does with an id.
@@ -119,22 +140,29 @@ func (t *Tokenizer) open(image []byte) error {
 	headerError := func(at int, format string, args ...any) error {
 		return &ImageError{"header", at, fmt.Sprintf(format, args...)}
 	}
-	if len(image) < headerSize {
-		return headerError(0, "%d bytes are left, the header alone has %d", len(image), headerSize)
+	if size := headerSize(sectionsVersion1); len(image) < size {
+		return headerError(0, "%d bytes are left, the header alone has %d", len(image), size)
 	}
 	field := func(at int) uint32 { return binary.LittleEndian.Uint32(image[at:]) }
 	if string(image[:4]) != imageMagic {
 		return headerError(0, "the first bytes are %q, must be %q", image[:4], imageMagic)
 	}
-	if v := field(4); v != imageVersion {
-		return headerError(4, "version %d was written by a newer edge-infer, this one reads %d", v, imageVersion)
+	count := sectionsVersion1
+	switch v := field(4); v {
+	case 1:
+	case imageVersion:
+		if count = sectionCount; len(image) < headerSize(count) {
+			return headerError(0, "%d bytes are left, the header alone has %d", len(image), headerSize(count))
+		}
+	default:
+		return headerError(4, "version %d was written by a newer edge-infer, this one reads 1 to %d", v, imageVersion)
 	}
 	if uint64(field(8)) != uint64(len(image)) {
 		return headerError(8, "the size is %d, the image has %d bytes", field(8), len(image))
 	}
 	t.format = field(12)
-	if t.format < formatUnigram || t.format > formatChars {
-		return headerError(12, "kind %d was written by a newer edge-infer, this one knows 1 to 4", t.format)
+	if t.format < formatUnigram || t.format > formatsKnown {
+		return headerError(12, "kind %d was written by a newer edge-infer, this one knows 1 to %d", t.format, formatsKnown)
 	}
 	t.flags = field(16)
 	if t.flags&^flagsKnown != 0 {
@@ -144,14 +172,14 @@ func (t *Tokenizer) open(image []byte) error {
 	if t.ids < 1 || t.ids > maxIDs {
 		return headerError(28, "there are %d ids, must be 1 to %d", t.ids, maxIDs)
 	}
-	if t.pieces > maxIDs || (t.pieces == 0) != (t.format != formatUnigram) {
+	if t.pieces > maxIDs || (t.pieces == 0) != t.isList() {
 		return headerError(32, "there are %d pieces, must be 1 to %d (none in a list of tokens)", t.pieces, maxIDs)
 	}
 	t.unk = int32(field(20))
 	if t.unk < -1 || int64(t.unk) >= int64(t.ids) {
 		return headerError(20, "the unknown id is %d, there are %d ids", t.unk, t.ids)
 	}
-	if t.unk == -1 && t.format == formatUnigram && t.flags&flagByteFallback == 0 {
+	if t.unk == -1 && !t.isList() && t.flags&flagByteFallback == 0 {
 		return headerError(20, "there is no unknown id and no byte fallback")
 	}
 	t.unkScore = math.Float32frombits(field(24))
@@ -164,8 +192,8 @@ func (t *Tokenizer) open(image []byte) error {
 	}
 
 	var sections [sectionCount][]byte
-	end := headerSize
-	for i := range sections {
+	end := headerSize(count)
+	for i := range sections[:count] {
 		at := 40 + 8*i
 		offset, size := uint64(field(at)), uint64(field(at+4))
 		start := (end + 7) &^ 7
@@ -189,8 +217,10 @@ func (t *Tokenizer) open(image []byte) error {
 	}
 	t.strings, t.ends, t.kinds = sections[sectionStrings], sections[sectionEnds], sections[sectionKinds]
 	t.sorted, t.scores, t.bytes = sections[sectionSorted], sections[sectionPieces], sections[sectionBytes]
-	t.trie, t.user, t.charsmap = sections[sectionTrie], sections[sectionUser], sections[sectionCharsmap]
-	t.replace, t.unkText = sections[sectionReplace], sections[sectionUnkText]
+	t.trie, t.unkText = sections[sectionTrie], sections[sectionUnkText]
+	t.in = rules{t.flags, sections[sectionUser], sections[sectionCharsmap], sections[sectionReplace]}
+	t.out = rules{t.flags / flagWrittenPrefix & (flagDummyPrefix | flagRemoveSpaces | flagEscape), nil,
+		sections[sectionDenormalize], sections[sectionWritten]}
 	return t.check()
 }
 
@@ -244,20 +274,27 @@ func (t *Tokenizer) check() error {
 	}
 	for i := 0; i < len(t.scores); i += 8 {
 		score := math.Float32frombits(binary.LittleEndian.Uint32(t.scores[i:]))
-		if id := binary.LittleEndian.Uint32(t.scores[i+4:]); id >= t.ids || !finite(score) {
+		id := binary.LittleEndian.Uint32(t.scores[i+4:])
+		if t.format == formatBPE {
+			id &^= unusedBit
+		}
+		if id >= t.ids || !finite(score) {
 			return fail(sectionPieces, i, "piece %d has the score %g and the id %d of %d", i/8, score, int32(id), t.ids)
 		}
 	}
 
-	if n := len(t.replace); n > 0 && t.replace[n-1] != 0 {
-		return fail(sectionReplace, n-1, "the last string does not end in NUL")
-	}
-	run := 0
-	for i, b := range t.replace {
-		if run++; b == 0 {
-			run = 0
-		} else if run > maxReplacement {
-			return fail(sectionReplace, i, "a replacement is longer than %d bytes", maxReplacement)
+	for i, replace := range [...][]byte{t.in.replace, t.out.replace} {
+		section := [...]int{sectionReplace, sectionWritten}[i]
+		if n := len(replace); n > 0 && replace[n-1] != 0 {
+			return fail(section, n-1, "the last string does not end in NUL")
+		}
+		run := 0
+		for i, b := range replace {
+			if run++; b == 0 {
+				run = 0
+			} else if run > maxReplacement {
+				return fail(section, i, "a replacement is longer than %d bytes", maxReplacement)
+			}
 		}
 	}
 	for _, da := range [...]struct {
@@ -266,10 +303,11 @@ func (t *Tokenizer) check() error {
 		limit   int
 	}{
 		{sectionTrie, t.trie, int(t.pieces)},
-		{sectionUser, t.user, math.MaxInt32},
-		{sectionCharsmap, t.charsmap, len(t.replace)},
+		{sectionUser, t.in.user, math.MaxInt32},
+		{sectionCharsmap, t.in.charsmap, len(t.in.replace)},
+		{sectionDenormalize, t.out.charsmap, len(t.out.replace)},
 	} {
-		if len(da.units) == 0 && (da.section != sectionTrie || t.format != formatUnigram) {
+		if len(da.units) == 0 && (da.section != sectionTrie || t.isList()) {
 			continue
 		}
 		if at, reason := checkTrie(da.units, da.limit); reason != "" {

@@ -29,17 +29,26 @@ type spmPiece struct {
 type spmModel struct {
 	pieces []spmPiece
 
-	modelType     uint64 // 1 unigram, 2 BPE, 3 word, 4 char
-	byteFallback  bool
-	spaceSuffix   bool
-	unkSurface    string
-	unkPiece      string
-	charsmap      []byte
-	dummyPrefix   bool
-	removeSpaces  bool
-	escape        bool
-	denormalizing bool // a denormalizer with rules is there
+	modelType    uint64 // 1 unigram, 2 BPE, 3 word, 4 char
+	byteFallback bool
+	spaceSuffix  bool
+	unkSurface   string
+	unkPiece     string
+	normalizer   spmRules
+	denormalizer spmRules // of decoded text, if it has a charsmap
+	selfTest     []spmSample
 }
+
+// spmRules is a NormalizerSpec.
+type spmRules struct {
+	charsmap     []byte
+	dummyPrefix  bool
+	removeSpaces bool
+	escape       bool
+}
+
+// spmSample is one text of the model's self-test, with its pieces, spaces between.
+type spmSample struct{ input, expected string }
 
 var errTruncated = errors.New("the file ends inside a field")
 
@@ -122,10 +131,9 @@ func eachField(message []byte, f func(protoField) error) error {
 // parseSPM reads a SentencePiece ModelProto (sentencepiece_model.proto of 0.2.3). Fields with another wire type than the
 // schema's are unknown fields, and skipped, as protobuf has it.
 func parseSPM(data []byte) (*spmModel, error) {
-	m := &spmModel{
-		modelType: 1, unkSurface: " \u2047 ", unkPiece: "<unk>",
-		dummyPrefix: true, removeSpaces: true, escape: true,
-	}
+	m := &spmModel{modelType: 1, unkSurface: " \u2047 ", unkPiece: "<unk>"}
+	m.normalizer = spmRules{dummyPrefix: true, removeSpaces: true, escape: true}
+	m.denormalizer = m.normalizer
 	err := eachField(data, func(f protoField) error {
 		if f.wire != 2 {
 			return nil
@@ -157,14 +165,11 @@ func parseSPM(data []byte) (*spmModel, error) {
 		case 2:
 			return eachField(f.bytes, m.trainerField)
 		case 3:
-			return eachField(f.bytes, m.normalizerField)
+			return eachField(f.bytes, m.normalizer.field)
+		case 4:
+			return eachField(f.bytes, m.selfTestField)
 		case 5:
-			return eachField(f.bytes, func(f protoField) error {
-				if f.number == 2 && f.wire == 2 {
-					m.denormalizing = len(f.bytes) > 0
-				}
-				return nil
-			})
+			return eachField(f.bytes, m.denormalizer.field)
 		}
 		return nil
 	})
@@ -203,18 +208,36 @@ func (m *spmModel) trainerField(f protoField) error {
 	return nil
 }
 
-func (m *spmModel) normalizerField(f protoField) error {
+func (r *spmRules) field(f protoField) error {
 	switch {
 	case f.number == 2 && f.wire == 2:
-		m.charsmap = f.bytes
+		r.charsmap = f.bytes
 	case f.number == 3 && f.wire == 0:
-		m.dummyPrefix = f.value != 0
+		r.dummyPrefix = f.value != 0
 	case f.number == 4 && f.wire == 0:
-		m.removeSpaces = f.value != 0
+		r.removeSpaces = f.value != 0
 	case f.number == 5 && f.wire == 0:
-		m.escape = f.value != 0
+		r.escape = f.value != 0
 	}
 	return nil
+}
+
+func (m *spmModel) selfTestField(f protoField) error {
+	if f.number != 1 || f.wire != 2 {
+		return nil
+	}
+	var sample spmSample
+	err := eachField(f.bytes, func(f protoField) error {
+		switch {
+		case f.number == 1 && f.wire == 2:
+			sample.input = string(f.bytes)
+		case f.number == 2 && f.wire == 2:
+			sample.expected = string(f.bytes)
+		}
+		return nil
+	})
+	m.selfTest = append(m.selfTest, sample)
+	return err
 }
 
 // splitCharsmap takes the normalizer's blob apart: u32 size of the trie, the trie, strings that end in NUL.

@@ -2,7 +2,7 @@
 //
 // Reading the source: Build (build.go) compiles a SentencePiece model (spm.go) into an image (image.go), which is stored
 // in the model file; Open checks an image and uses it in place; Encode normalizes text (normalize.go) and cuts it into
-// pieces (unigram.go); Decode is below. Sentences (sentences.go) splits paragraphs.
+// pieces (unigram.go, bpe.go); Decode is below. Sentences (sentences.go) splits paragraphs.
 //
 // Pieces, ids and decoded text equal those of the C++ library SentencePiece 0.2.3, bit for bit: the reason for each odd
 // rule is that the models were trained with it.
@@ -11,6 +11,7 @@ package text
 import (
 	"strings"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // Tokenizer is read-only and may be used by many goroutines at once, each with its own Scratch.
@@ -21,25 +22,21 @@ type Tokenizer struct {
 	unkScore      float32
 	maxPiece      int
 
+	in, out rules // for text, and for decoded text
+
 	strings, ends, kinds, sorted []byte // all of these lie in the image
 	trie, scores, bytes          []byte
-	user, charsmap, replace      []byte
 	unkText                      []byte
 	starts                       [sectionCount]int // of the sections, for error messages
 }
 
-// Kind names the method: "unigram", "tokens", "words" or "chars".
+// Kind names the method: "unigram", "BPE", "word" or "char" of SentencePiece, or a list of "tokens", "words" or "chars".
 func (t *Tokenizer) Kind() string {
-	switch t.format {
-	case formatTokens:
-		return "tokens"
-	case formatWords:
-		return "words"
-	case formatChars:
-		return "chars"
-	}
-	return "unigram"
+	return [formatsKnown + 1]string{"", "unigram", "tokens", "words", "chars", "BPE", "word", "char"}[t.format]
 }
+
+// isList: the vocabulary is a list, without scores or rules.
+func (t *Tokenizer) isList() bool { return t.format >= formatTokens && t.format <= formatChars }
 
 // Size is the number of ids: all ids are below it.
 func (t *Tokenizer) Size() int { return int(t.ids) }
@@ -83,12 +80,15 @@ func (t *Tokenizer) ID(piece string) (int32, bool) {
 	return t.unk, false
 }
 
-// Scratch is the working memory of Encode. It grows to about 15 bytes for each byte of the longest text and is kept.
-// The zero value is ready; one goroutine at a time.
+// Scratch is the working memory of Encode. It grows to about 15 bytes for each byte of the longest text, 40 with BPE, and is
+// kept. The zero value is ready; one goroutine at a time.
 type Scratch struct {
 	normalized []byte
 	best       []pathNode
 	path       []segment
+	symbols    []symbol
+	agenda     []merge
+	splits     map[uint32]uint32 // BPE: unused piece -> bytes of its left part
 }
 
 // segment is one piece of the best cut, start to end in the normalized text; id is -1 for an unknown run.
@@ -103,7 +103,7 @@ type segment struct {
 // In the kind "tokens", s is cut at spaces, tabs and line ends; in the kinds "words" and "chars" as words.go says. A token that is
 // not in the list is Unk(), which is -1 if the list has no <unk>.
 func (t *Tokenizer) Encode(dst []int32, s string, sc *Scratch) []int32 {
-	if t.format != formatUnigram {
+	if t.isList() {
 		t.eachPart(s, func(part string) { dst = append(dst, t.partID(part)) })
 		return dst
 	}
@@ -153,7 +153,7 @@ func (t *Tokenizer) unknownRun(run []byte) int32 {
 // It allocates: for tests and for showing.
 func (t *Tokenizer) EncodePieces(s string, sc *Scratch) []string {
 	var pieces []string
-	if t.format != formatUnigram {
+	if t.isList() {
 		t.eachPart(s, func(part string) { pieces = append(pieces, strings.Clone(part)) })
 		return pieces
 	}
@@ -205,7 +205,7 @@ func (t *Tokenizer) Decode(dst []byte, ids []int32) []byte {
 			continue
 		}
 		kind := t.kinds[2*id]
-		if t.format != formatUnigram {
+		if t.isList() {
 			if kind != kindControl {
 				if len(dst) > begin && !t.joins(dst[begin:], t.piece(uint32(id))) {
 					dst = append(dst, ' ')
@@ -251,6 +251,11 @@ func (t *Tokenizer) Decode(dst []byte, ids []int32) []byte {
 	}
 	if pending >= 0 {
 		dst = fixUTF8(dst, pending)
+	}
+	if t.flags&flagDenormalize != 0 {
+		end := len(dst)
+		dst = t.out.normalize(dst, unsafe.String(unsafe.SliceData(dst[begin:]), end-begin)) // behind it: dst may move, what was read does not
+		dst = append(dst[:begin], dst[end:]...)
 	}
 	return dst
 }

@@ -159,8 +159,8 @@ func TestTokens(t *testing.T) {
 }
 
 func TestBuildErrors(t *testing.T) {
-	bpe := smallModel()
-	bpe.trainer = protoVarint(nil, 3, 2)
+	kind := smallModel()
+	kind.trainer = protoVarint(nil, 3, 5)
 	denormal := smallModel()
 	denormal.rest = protoBytes(nil, 5, string(protoBytes(nil, 2, "rules")))
 	bytesWithout := smallModel()
@@ -170,20 +170,23 @@ func TestBuildErrors(t *testing.T) {
 		m.normalizer = protoBytes(nil, 2, string(binary.LittleEndian.AppendUint32(nil, size))+rest)
 		return m.bytes()
 	}
+	bpe := smallModel().add("</s>", pieceNormal, 0)
+	bpe.trainer = protoVarint(nil, 3, 2)
 	only := &protoModel{}
 	for _, c := range []struct {
 		name string
 		spm  []byte
 		want string
 	}{
-		{"BPE", bpe.bytes(), "SentencePiece BPE models are not read yet"},
+		{"kind", kind.bytes(), "the model type is 5, 1 to 4 are known"},
 		{"empty", nil, "there are no pieces"},
 		{"text", []byte("hello, world"), "SentencePiece model"},
 		{"cut", smallModel().bytes()[:50], "claims"},
-		{"denormalizer", denormal.bytes(), "denormalizer"},
+		{"denormalizer", denormal.bytes(), "rules for decoding: the normalizer's trie claims 1701606770 bytes, 1 are left"},
 		{"bytes missing", bytesWithout.bytes(), "no piece <0x00>"},
 		{"byte without fallback", smallModel().add("<0x41>", pieceByte, 0).bytes(), "byte fallback"},
 		{"twice", smallModel().add("ab", pieceNormal, 0).bytes(), `"ab", is there twice`},
+		{"twice, in BPE one special", bpe.bytes(), `"</s>", is there twice`},
 		{"second unknown", smallModel().add("<u>", pieceUnknown, 0).bytes(), "second unknown"},
 		{"no unknown", only.add("a", pieceNormal, 0).bytes(), "no unknown piece"},
 		{"NUL", smallModel().add("a\x00", pieceNormal, 0).bytes(), "NUL"},
@@ -337,7 +340,7 @@ func TestBrokenImages(t *testing.T) {
 				changed[i] ^= x
 				try(i < 12, fmt.Sprintf("byte %d ^ %#x", i, x), changed)
 			}
-			for section := range sectionCount - 1 {
+			for section := range sectionsVersion1 - 1 {
 				at := 40 + 8*section
 				end := int(binary.LittleEndian.Uint32(image[at:]) + binary.LittleEndian.Uint32(image[at+4:]))
 				if end < int(binary.LittleEndian.Uint32(image[at+8:])) {
@@ -364,7 +367,7 @@ func TestAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(3, func() { keep, _ = Open(image) }); n > 1 {
 		t.Errorf("Open allocates %v times for %d pieces", n, keep.Size())
 	}
-	for _, name := range []string{"en", "zh-byte"} {
+	for _, name := range []string{"en", "zh-byte", "bpe-mixed", "word-mixed", "char-mixed", "odd-bpe12"} {
 		tok := openSPM(t, "testdata/"+name+".model")
 		var sc Scratch
 		var ids []int32
@@ -390,15 +393,17 @@ func TestAllocations(t *testing.T) {
 
 // TestLongText: memory stays linear where nothing cuts the text.
 func TestLongText(t *testing.T) {
-	tok := openSPM(t, "testdata/zh-byte.model")
-	text := strings.Repeat("这是一个没有空格的长文本", 100_000/36)
-	var sc Scratch
-	ids := tok.Encode(nil, text, &sc)
-	if got := string(tok.Decode(nil, ids)); got != text {
-		t.Error("a long text does not come back")
-	}
-	if size := cap(sc.normalized) + 12*cap(sc.best) + 12*cap(sc.path); size > 40*len(text) {
-		t.Errorf("scratch of %d bytes for a text of %d", size, len(text))
+	for _, name := range []string{"zh-byte", "bpe-mixed"} {
+		tok := openSPM(t, "testdata/"+name+".model")
+		text := strings.Repeat("这是一个没有空格的长文本", 100_000/36)
+		var sc Scratch
+		ids := tok.Encode(nil, text, &sc)
+		if got := string(tok.Decode(nil, ids)); got != text {
+			t.Errorf("%s: a long text does not come back", name)
+		}
+		if size := cap(sc.normalized) + 12*cap(sc.best) + 12*cap(sc.path) + 20*cap(sc.symbols) + 16*cap(sc.agenda); size > 60*len(text) {
+			t.Errorf("%s: scratch of %d bytes for a text of %d", name, size, len(text))
+		}
 	}
 }
 

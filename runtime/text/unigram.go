@@ -18,18 +18,32 @@ const unreached = math.MaxUint32
 // long texts.
 const resetScore = 100000
 
-// segment normalizes s and leaves its best cut in sc.path, runs of unknown characters as one segment.
+// segment normalizes s and leaves its cut in sc.path, runs of unknown text as one segment.
+func (t *Tokenizer) segment(s string, sc *Scratch) {
+	sc.path = sc.path[:0]
+	sc.normalized = t.in.normalize(sc.normalized[:0], s)
+	if uint64(len(sc.normalized)) >= unreached {
+		panic("text: more than 4 GiB in one text")
+	}
+	switch t.format {
+	case formatUnigram:
+		t.unigram(sc)
+	case formatBPE:
+		t.bpe(sc)
+	case formatSPMWord:
+		t.eachWord(sc)
+	case formatSPMChar:
+		t.eachChar(sc)
+	}
+}
+
+// unigram cuts by the best path.
 //
 // The best path has the highest sum of scores, added from left to right in float32; of two equal ones the first found
 // stays, which starts further left. Time is linear in the text, times the longest piece; memory is linear.
 // Source: unigram_model.cc of SentencePiece 0.2.3, Model::EncodeOptimized.
-func (t *Tokenizer) segment(s string, sc *Scratch) {
-	sc.path = sc.path[:0]
-	sc.normalized = t.normalize(sc.normalized[:0], s)
+func (t *Tokenizer) unigram(sc *Scratch) {
 	text := sc.normalized
-	if uint64(len(text)) >= unreached {
-		panic("text: more than 4 GiB in one text")
-	}
 	if cap(sc.best) <= len(text) {
 		sc.best = make([]pathNode, len(text)+1, len(text)+len(text)/4+64)
 	}

@@ -4,8 +4,10 @@
                                                          train, 20,000 hostile texts, 20,000 lists of ids
     python make_golden.py --small DATA MODEL.model...    the few hundred lines kept in the repository
     python make_golden.py --train DATA FOLDER            trains the models kept in the repository
-    python make_golden.py --odd FOLDER FIRST LAST        small random models of seeds FIRST to LAST-1, and their .golden:
+    python make_golden.py --odd FOLDER FIRST LAST [KIND] small random models of seeds FIRST to LAST-1, and their .golden:
                                                          ties, nested user-defined symbols, unused pieces, odd flags
+    python make_golden.py --kinds DATA FOLDER            trains BPE, word and char models with every normalizer and option,
+                                                         of mixed Chinese and English; --kinds-small: those of the repository
 
 DATA is a folder with dev.tatoeba.tsv, dev.3am.tsv, dev.ntrex128.tsv (zh, en) and train.permissive.tsv.gz (tag, zh, en).
 Written with Python 3.11, sentencepiece 0.2.3. Another version may differ: user-defined pieces score otherwise in 0.2.0.
@@ -96,8 +98,7 @@ def write(model, inputs, lists):
             out.write(f"-\t{' '.join(map(str, ids))}\t[]\t{dump(sp.decode(ids))}\n")
 
 
-def train_small(data, folder):
-    pairs = dev(data, "tatoeba") + [p[1:] for p in train(data) if p[0] == "tatoeba"]
+def write_rules(folder):
     # A handful of rules instead of nmt_nfkc's 240 KB: full width, a ligature, a composition, signs and a deletion.
     rules = [([c], [c - 0xFEE0]) for c in range(0xFF01, 0xFF5F)] + [
         ([0x3000], [0x20]), ([9], [0x20]), ([10], [0x20]), ([0xFB01], [0x66, 0x69]), ([0x65, 0x301], [0xE9]),
@@ -106,6 +107,11 @@ def train_small(data, folder):
     with open(f"{folder}/rules.tsv", "w") as f:
         for a, b in sorted(rules):
             f.write(f"{' '.join(f'{c:X}' for c in a)}\t{' '.join(f'{c:X}' for c in b)}\n")
+
+
+def train_small(data, folder):
+    pairs = dev(data, "tatoeba") + [p[1:] for p in train(data) if p[0] == "tatoeba"]
+    write_rules(folder)
     for name, side, options in [
         ("zh-byte", 0, {"vocab_size": 2000, "byte_fallback": True, "user_defined_symbols": "<sep>,▲", "normalization_rule_tsv": f"{folder}/rules.tsv"}),
         ("en", 1, {"vocab_size": 600, "user_defined_symbols": "<sep>,▲,▲▲b"}),
@@ -113,6 +119,40 @@ def train_small(data, folder):
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter([p[side] for p in pairs]), model_prefix=f"{folder}/{name}",
             character_coverage=0.98, num_threads=1, minloglevel=2, **options)  # fmt: skip
+
+
+def train_kinds(data, folder, small):
+    pairs = dev(data, "tatoeba") + ([] if small else [p[1:] for i, p in enumerate(train(data)) if i % 40 == 0])
+    write_rules(folder)
+    with open(f"{folder}/unrules.tsv", "w") as f:  # for decoded text: A to a, two full stops to an ellipsis, U+2047 to ?
+        f.write("41\t61\n2E 2E\t2026\n2047\t3F\n")
+    keep = {"remove_extra_whitespaces": False}
+    bare = {"add_dummy_prefix": False, **keep}
+    suffix = {"treat_whitespace_as_suffix": True}
+    rules = {"normalization_rule_tsv": f"{folder}/rules.tsv"}
+    user = {"user_defined_symbols": "<sep>,▲,▲▲b,▁▁,的"}
+    named = lambda name: {"normalization_rule_name": name}
+    if small:
+        kinds = [
+            ("bpe-mixed", "bpe", 1700, {"byte_fallback": True, "denormalization_rule_tsv": f"{folder}/unrules.tsv", **rules, **user}),
+            ("bpe-keep", "bpe", 1400, {**suffix, **bare, **named("identity"), **user}),
+            ("word-mixed", "word", 400, {**rules, **user}),
+            ("char-mixed", "char", 1000, {**keep, **rules, **user}),
+        ]  # fmt: skip
+    else:
+        kinds = [
+            (f"{kind}-{rule}-{name}", kind, {"bpe": 8000, "word": 8000, "char": 4000, "unigram": 8000}[kind], {**options, **named(rule)})
+            for kind in ("bpe", "word", "char", "unigram")
+            for name, rule, options in [
+                ("plain", "nmt_nfkc", {}), ("user", "nfkc", user), ("keep", "nmt_nfkc_cf", {**keep, **user}), ("bare", "nfkc_cf", bare),
+                ("suffix", "identity", suffix), ("byte", "nmt_nfkc", {"byte_fallback": True, **user} if kind != "word" else suffix),
+            ]
+        ]  # fmt: skip
+    for name, kind, size, options in kinds:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter([s for p in pairs for s in p]), model_prefix=f"{folder}/{name}", model_type=kind, vocab_size=size,
+            character_coverage=0.98, num_threads=1, minloglevel=2, hard_vocab_limit=kind in ("bpe", "unigram"),
+            **options)  # fmt: skip
 
 
 def field(number, value):
@@ -125,7 +165,8 @@ def field(number, value):
     return varint(number << 3) + varint(value)
 
 
-def odd(folder, seed):
+def odd(folder, seed, kind="unigram"):
+    number = ["", "unigram", "bpe", "word", "char"].index(kind)
     rnd = random.Random(seed)
     alphabet = ["a", " ", "▁", "b", " ", "é", "的", "😀", "c"][: rnd.randrange(4, 10)]
     word = lambda n: "".join(rnd.choice(alphabet) for _ in range(rnd.randrange(1, n)))
@@ -142,24 +183,27 @@ def odd(folder, seed):
             seen.add(w)
             pieces.append((w, rnd.choice([1, 1, 1, 1, 1, 4, 5]), score()))
     flag = lambda number, p: field(number, int(rnd.random() < p))
-    trainer = field(3, 1) + flag(24, 0.3) + field(35, int(fallback)) + field(44, b"[?]" if rnd.random() < 0.5 else b" \xe2\x81\x87 ")
+    trainer = field(3, number) + flag(24, 0.3) + field(35, int(fallback)) + field(44, b"[?]" if rnd.random() < 0.5 else b" \xe2\x81\x87 ")
     model = b"".join(field(1, field(1, p.encode()) + field(2, s) + field(3, t)) for p, t, s in pieces)
     model += field(2, trainer) + field(3, flag(3, 0.7) + flag(4, 0.5) + flag(5, 0.7))
-    with open(f"{folder}/odd{seed}.model", "wb") as f:
+    name = f"odd{seed}" if kind == "unigram" else f"odd-{kind}{seed}"
+    with open(f"{folder}/{name}.model", "wb") as f:
         f.write(model)
     texts = [word(rnd.choice([3, 10, 40])).encode() for _ in range(40)]
     texts += [word(9).encode() + rnd.randbytes(rnd.randrange(3)) + word(9).encode() for _ in range(20)] + [word(1500).encode()] * (grid > 1)
-    write(f"{folder}/odd{seed}.model", texts, 40)
+    write(f"{folder}/{name}.model", texts, 40)
 
 
 def main():
     args = sys.argv[1:]
     if args[0] == "--odd":
         for seed in range(int(args[2]), int(args[3])):
-            odd(args[1], seed)
+            odd(args[1], seed, *args[4:])
         return
     if args[0] == "--train":
         return train_small(*args[1:])
+    if args[0].startswith("--kinds"):
+        return train_kinds(*args[1:], args[0] == "--kinds-small")
     small = args[0] == "--small"
     data, *models = args[small:]
     rnd = random.Random(7)
@@ -168,7 +212,7 @@ def main():
         inputs = [s.encode() for s in sentences] + FIXED + list(hostile(sentences, rnd, 60))
     else:
         sentences = [s for n in ("tatoeba", "3am", "ntrex128") for p in dev(data, n) for s in p]
-        sentences += [s for i, p in enumerate(train(data)) if i % 11 == 0 and i < 220000 for s in p[1:]]
+        sentences += [s for i, p in enumerate(train(data)) if i % 11 == 0 and i < 330000 for s in p[1:]]
         inputs = [s.encode() for s in sentences] + FIXED + LONG + list(hostile(sentences, rnd, 20000))
     for model in models:
         write(model, inputs, 40 if small else 20000)
