@@ -392,7 +392,7 @@ func TestArgMaxTopK(t *testing.T) {
 		if got := s.ArgMax(x); got != best {
 			t.Fatalf("%s: ArgMax %d, want %d", what, got, best)
 		}
-		for _, k := range []int{0, 1, 2, 5, 8, 40} {
+		for _, k := range []int{0, 1, 2, 5, 8, 16, 17, 40} {
 			idx, val := make([]int32, k), odd(r, make([]float32, k))
 			n := s.TopK(idx, val, x)
 			if n != min(k, len(order)) {

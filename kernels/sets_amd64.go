@@ -13,6 +13,7 @@ var variants = []variant{
 			s.GemvS8, s.GemmS8 = gemvAVX2, gemmAVX2
 			s.L1S8, s.MaxS8, s.Survivors = l1AVX2, maxAVX2, survivorsAVX2
 			improveFloats(s)
+			s.TopK = topKAVX2
 			s.Limits = limitsAVX2
 		},
 	},
