@@ -10,6 +10,7 @@ import (
 
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
 	"github.com/edge-infer/edge-infer/convert/ctranslate2"
+	"github.com/edge-infer/edge-infer/runtime"
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
 )
 
@@ -199,6 +200,89 @@ func (o *ctranslate2Options) layers(stack string) int {
 	return len(prefixes)
 }
 
+// ctranslate2Features are what CTranslate2 runs and this version does not, by the last part of a variable's name.
+var ctranslate2Features = []struct{ name, what string }{
+	{"relative_position_keys", "relative positions"},
+	{"relative_position_values", "relative positions"},
+	{"relative_asymmetric_position_keys", "relative positions"},
+	{"relative_attention_bias", "positions as a bias of attention, as T5 has them"},
+	{"alibi", "positions as a linear bias of attention (ALiBi)"},
+	{"rotary_dim", "rotary positions"},
+	{"rotary_base", "rotary positions"},
+	{"multi_query", "attention whose heads share keys and values"},
+	{"multi_query_attention", "attention whose heads share keys and values"},
+	{"num_heads_kv", "attention whose heads share keys and values"},
+	{"head_dim", "heads of another size than dimensions by heads"},
+	{"queries_scale", "another scale of queries than the root of a head's size"},
+	{"sliding_window", "attention to a window of positions"},
+	{"merged_encoder_attention", "attention to source and target at once"},
+	{"q_norm", "norms of queries"},
+	{"k_norm", "norms of keys"},
+	{"v_norm", "norms of values"},
+	{"input_layer_norm", "norms before and after each part"},
+	{"pre_feedforward_layer_norm", "norms before and after each part"},
+	{"linear_0_noact", "a gated feed-forward"},
+	{"project_in", "projections around the decoder"},
+	{"project_out", "projections around the decoder"},
+	{"layer_norm_use_residual", "norms that add one to their weights"},
+	{"final_logit_softcapping", "bounded logits"},
+	{"scale_outputs", "scaled outputs"},
+}
+
+// refuse names the first thing in the model that this version does not run.
+func (o *ctranslate2Options) refuse(to *runtime.TransformerConfig) error {
+	for _, name := range o.model.Names() {
+		t, _ := o.model.Lookup(name)
+		parts := strings.Split(name, "/")
+		last := parts[len(parts)-1]
+		switch last {
+		case "weight", "gamma", "bias", "beta": // it is the module that tells
+			last = parts[max(len(parts)-2, 0)]
+		}
+		what := ""
+		for _, f := range ctranslate2Features {
+			if last == f.name {
+				what = f.what
+			}
+		}
+		if norm, ok := strings.CutSuffix(name, "layer_norm/gamma"); ok && what == "" {
+			if _, ok := o.model.Lookup(norm + "layer_norm/beta"); !ok {
+				what = "norms by the root mean square (RMS)"
+			}
+		}
+		if what == "" {
+			continue
+		}
+		if len(t.Shape) == 0 {
+			off := float32(0) // what the value is where all is as usual
+			switch last {
+			case "num_heads_kv":
+				off = float32(to.Heads)
+			case "head_dim":
+				off = float32(to.Dim / to.Heads)
+			case "queries_scale":
+				off = float32(1 / math.Sqrt(float64(to.Dim/to.Heads)))
+			case "scale_outputs":
+				off = 1
+			}
+			v, err := o.model.Float(name, 0)
+			if err != nil {
+				return err
+			}
+			if v == off || v == 0 && last != "scale_outputs" {
+				continue
+			}
+		}
+		return &checkpoint.Error{File: o.path, Tensor: name, Offset: -1, Reason: "the model has " + what, Do: "this version does not run it"}
+	}
+	for _, stack := range []string{"encoder", "decoder"} {
+		if _, ok := o.model.Lookup(stack + "/layer_norm/gamma"); to.PreNorm && !ok {
+			return failure(o.path, "has norms before each part, but none at the end of its "+stack, "this version does not run it")
+		}
+	}
+	return nil
+}
+
 // harmless tells what may stay behind: scalars that say what we do anyway, and scales, which are read with their weights.
 func (o *ctranslate2Options) harmless(t *checkpoint.Tensor) bool {
 	if strings.HasSuffix(t.Name, "/weight_scale") {
@@ -207,13 +291,15 @@ func (o *ctranslate2Options) harmless(t *checkpoint.Tensor) bool {
 	last := t.Name[strings.LastIndex(t.Name, "/")+1:]
 	switch last {
 	case "num_heads", "pre_norm", "activation", "embeddings_merge", "alignment_layer", "alignment_heads", "scale_embeddings",
-		"start_from_zero_embedding", "multiply_by_sqrt_depth", "alibi_use_positive_positions":
+		"start_from_zero_embedding", "multiply_by_sqrt_depth", "alibi_use_positive_positions", "scale_alibi", "rotary_interleave":
 		return true
 	case "unk_token", "bos_token", "eos_token", "with_source_bos", "with_source_eos", "with_target_bos", "user_decoder_start_tokens":
 		return true
-	case "layer_norm_use_residual", "final_logit_softcapping", "alibi", "scale_alibi", "multi_query", "multi_query_attention", "sliding_window", "num_heads_kv", "head_dim":
-		v, err := o.model.Float(t.Name, 0)
-		return err == nil && v == 0 // off
+	}
+	for _, f := range ctranslate2Features {
+		if last == f.name {
+			return true // else refuse would have found it
+		}
 	}
 	return false
 }
@@ -236,6 +322,15 @@ func (s *source) ctranslate2Config(o *ctranslate2Options, b *builder) (zeroStart
 	to.EncoderLayers, to.DecoderLayers = o.layers("encoder"), o.layers("decoder")
 	to.Heads = o.both("num_heads", 8)
 	to.PreNorm = o.both("pre_norm", 1) != 0
+	if o.err != nil {
+		return false, o.err
+	}
+	if to.Heads <= 0 || to.Dim%to.Heads != 0 {
+		return false, failure(o.path, fmt.Sprintf("%d heads do not divide %d dimensions", to.Heads, to.Dim), "")
+	}
+	if err := o.refuse(to); err != nil {
+		return false, err
+	}
 	activation := o.both("activation", 0)
 	if activation < 0 || activation >= len(ctranslate2Activations) {
 		return false, failure(o.path, fmt.Sprintf("activation %d is not known", activation), "this version knows 0 to 4: relu, gelu_tanh, swish, gelu, gelu_sigmoid")
@@ -248,9 +343,6 @@ func (s *source) ctranslate2Config(o *ctranslate2Options, b *builder) (zeroStart
 	to.EmbedScale = o.scale("encoder", to.Dim)
 	if d := o.scale("decoder", to.Dim); d != to.EmbedScale && o.err == nil {
 		return false, failure(o.path, fmt.Sprintf("embeddings are scaled by %g in the encoder and %g in the decoder", to.EmbedScale, d), "this version runs models where they agree")
-	}
-	if scale, err := m.Float("decoder/scale_outputs", 1); err != nil || scale != 1 {
-		return false, failure(o.path, "has scaled outputs", "this version does not run them")
 	}
 	to.MaxLen = sinusoidRows
 	for i, stack := range []string{"encoder", "decoder"} {

@@ -100,37 +100,39 @@ func furthest(a, b []float32) float64 {
 // code that trains our own model.
 func TestPyTorch(t *testing.T) {
 	for _, folder := range []string{marianFolder, binFolder, halfFolder, separateFolder} {
-		t.Run(filepath.Base(folder), func(t *testing.T) {
-			m := openReference(t, folder)
-			var golden pytorchGolden
-			readGolden(t, folder, &golden)
-			var worst float64
-			for i, item := range golden.Items {
-				d := furthest(firstLogits(t, m, item.Source), item.FirstLogits)
-				if worst = max(worst, d); d > 1e-4 {
-					t.Errorf("item %d: first logits differ by %g", i, d)
-				}
-				h, err := m.Greedy(item.Source, reference.SearchOptions{MaxLength: 24})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if !slices.Equal(h.IDs, item.Greedy) {
-					t.Errorf("item %d: greedy %v, want %v", i, h.IDs, item.Greedy)
-				}
-				if item.Beam4Of7 == nil {
-					continue
-				}
-				h, err = m.Search(item.Source, reference.SearchOptions{Beam: 4, MinLength: 7, MaxLength: 7})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if !slices.Equal(h.IDs, item.Beam4Of7) {
-					t.Errorf("item %d: beam %v, want %v", i, h.IDs, item.Beam4Of7)
-				}
-			}
-			t.Logf("%d items, logits within %.2g", len(golden.Items), worst)
-		})
+		t.Run(filepath.Base(folder), func(t *testing.T) { comparePyTorch(t, folder, openReference(t, folder)) })
 	}
+}
+
+func comparePyTorch(t *testing.T, folder string, m *reference.Transformer) {
+	t.Helper()
+	var golden pytorchGolden
+	readGolden(t, folder, &golden)
+	var worst float64
+	for i, item := range golden.Items {
+		d := furthest(firstLogits(t, m, item.Source), item.FirstLogits)
+		if worst = max(worst, d); d > 1e-4 {
+			t.Errorf("item %d: first logits differ by %g", i, d)
+		}
+		h, err := m.Greedy(item.Source, reference.SearchOptions{MaxLength: 24})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(h.IDs, item.Greedy) {
+			t.Errorf("item %d: greedy %v, want %v", i, h.IDs, item.Greedy)
+		}
+		if item.Beam4Of7 == nil {
+			continue
+		}
+		h, err = m.Search(item.Source, reference.SearchOptions{Beam: 4, MinLength: 7, MaxLength: 7})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(h.IDs, item.Beam4Of7) {
+			t.Errorf("item %d: beam %v, want %v", i, h.IDs, item.Beam4Of7)
+		}
+	}
+	t.Logf("%d items, logits within %.2g", len(golden.Items), worst)
 }
 
 // TestCTranslate2 compares the reference with CTranslate2 in float32, on float32 and on int8 weights, under every setting of
