@@ -167,14 +167,7 @@ func compareRuns(t *testing.T, m *reference.Transformer, items []ctranslate2Item
 				continue // slow, and shows the same thing each time: more candidates than a vocabulary
 			}
 			o := reference.SearchOptions{Beam: run.Beam, LengthPenalty: run.LengthPenalty, MinLength: run.MinLength, MaxLength: run.MaxLength}
-			var all []reference.Hypothesis
-			var err error
-			if run.Beam > 1 {
-				all, err = m.Beam(item.Source, o)
-			} else {
-				all = make([]reference.Hypothesis, 1)
-				all[0], err = m.Greedy(item.Source, o)
-			}
+			all, err := m.Hypotheses(item.Source, o)
 			if err != nil {
 				t.Fatal(err)
 			}

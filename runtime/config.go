@@ -37,6 +37,9 @@ type TransformerConfig struct {
 	EOS          int32   `json:"eos"`                // ends a target sentence
 	TargetUnk    int32   `json:"target_unk"`         // -1: none
 	Suppress     []int32 `json:"suppress,omitempty"` // target ids that are never produced (Marian's bad words)
+
+	// SuppressSequences are target ids that never follow one another like this, two or more each.
+	SuppressSequences [][]int32 `json:"suppress_sequences,omitempty"`
 }
 
 // MixerSSRU is the simpler simple recurrent unit, which a Firefox (Bergamot) model's decoder has instead of self-attention; see ssru.go.
@@ -121,6 +124,16 @@ func (c *TransformerConfig) validate() error {
 	for _, id := range c.Suppress {
 		if id < 0 || int(id) >= c.TargetVocab {
 			return fmt.Errorf("suppress names token %d of %d", id, c.TargetVocab)
+		}
+	}
+	for _, ids := range c.SuppressSequences {
+		if len(ids) < 2 {
+			return fmt.Errorf("suppress_sequences has one of %d tokens, must be 2 or more", len(ids))
+		}
+		for _, id := range ids {
+			if id < 0 || int(id) >= c.TargetVocab {
+				return fmt.Errorf("suppress_sequences names token %d of %d", id, c.TargetVocab)
+			}
 		}
 	}
 	return nil

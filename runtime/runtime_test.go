@@ -192,7 +192,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 // A Plan's bytes are what NewSession allocates: compared with the allocator's own count, which rounds up to size classes.
 func TestPlanIsExact(t *testing.T) {
 	m := openAren(t)
-	for _, o := range []edge.Options{{}, {Batch: 8, Beam: 4, Threads: 2}, {MaxSource: 17, MaxTarget: 33, Beam: 2}} {
+	for _, o := range []edge.Options{{}, {Batch: 8, Beam: 4, Threads: 2}, {MaxSource: 17, MaxTarget: 33, Beam: 2}, {Beam: 8, NBest: 8}, {Alternatives: 40, NoRepeatNgram: 2}} {
 		plan, err := m.Plan(o)
 		if err != nil {
 			t.Fatal(err)

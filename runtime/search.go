@@ -7,7 +7,8 @@ import (
 // Greedy and beam search. The beam follows CTranslate2's definition (OpenNMT/CTranslate2, src/decoding.cc), so that a model
 // gives the same sentences in both: twice as many candidates as beams a step; a candidate that ends among the first beams
 // is set aside and an unfinished one takes its place; without a length penalty the search ends when its best candidate
-// ends, with one when as many hypotheses as beams have ended.
+// ends and NBest hypotheses have, with one when as many hypotheses as beams have ended. limits.go holds what steers the
+// choice of tokens: prefixes, alternatives, and what may not come.
 
 type slotState uint8
 
@@ -22,15 +23,21 @@ const (
 type slot struct {
 	state  slotState
 	source []int32
-	length int // tokens decoded so far
+	length int // tokens decoded so far, those of the prefix among them
 	live   int // hypotheses that still grow
-	now    hypotheses
-	next   hypotheses // filled by a step of the beam, then swapped with now
+	prefix int // how many tokens were given: the first ones of now.tokens
+
+	alternative int     // k > 0: the k-th best token follows the prefix, and the search begins after it
+	past        int     // where the tokens begin that the search counts and remembers: 0, or after the alternative
+	bonus       float32 // the log-probability of the alternative
+
+	now  hypotheses
+	next hypotheses // filled by a step of the beam, then swapped with now
 
 	ended       int  // hypotheses that have ended; only the best len(results) are kept
 	topEnded    bool // the best candidate of some step was an end
 	results     []Hypothesis
-	resultSpace []int32 // [Beam+1, MaxTarget]: the tokens of results, and one spare row
+	resultSpace []int32 // [NBest+1, MaxTarget]: the tokens of results, and one spare row
 	spare       []int32
 }
 
@@ -57,17 +64,22 @@ func (t *slot) allocate(a *arena, part string, o Options) {
 	if o.Beam > 1 {
 		t.next.allocate(a, part, o)
 	}
-	t.results = take[Hypothesis](a, part, o.Beam)[:0]
-	t.resultSpace = take[int32](a, part, o.Beam+1, o.MaxTarget)
+	t.results = take[Hypothesis](a, part, o.NBest)[:0]
+	t.resultSpace = take[int32](a, part, o.NBest+1, o.MaxTarget)
 }
 
 // begin starts a sentence whose source is set: one hypothesis, no token yet, its input the start token.
-func (t *slot) begin(start int32) {
+func (t *slot) begin(start int32, prefix []int32, alternative int) {
 	t.state = slotPending
 	t.length, t.live, t.ended, t.topEnded = 0, 1, 0, false
+	width := len(t.now.tokens) / len(t.now.score)
+	t.prefix, t.alternative, t.past, t.bonus = copy(t.now.tokens, prefix), alternative, 0, 0
+	if alternative > 0 {
+		t.past = len(prefix)
+	}
+	clear(t.now.ancestors[:min(len(prefix)+2, width)]) // one hypothesis until the prefix and the alternative have been taken
 	t.now.last[0], t.now.score[0] = start, 0
 	t.results = t.results[:0]
-	width := len(t.now.tokens) / len(t.now.score)
 	t.spare = t.resultSpace[:width]
 }
 
@@ -86,34 +98,27 @@ type candidate struct {
 }
 
 func (c *searchScratch) allocate(a *arena, part string, o Options) {
-	n := 2 * o.Beam
+	n := max(2*o.Beam, o.Alternatives)
 	c.index = take[int32](a, part, n)
 	c.value = take[float32](a, part, n)
-	c.candidates = take[candidate](a, part, o.Beam, n)[:0]
-	c.best = take[candidate](a, part, n)[:0]
+	c.candidates = take[candidate](a, part, o.Beam, 2*o.Beam)[:0]
+	c.best = take[candidate](a, part, 2*o.Beam)[:0]
 }
 
 // advance appends the step's tokens to the hypotheses of a sentence. logits [live, vocab].
 func (s *Session) advance(t *slot, logits []float32) {
 	for b := range t.live {
-		s.mask(t, logits[b*s.vocab:][:s.m.cfg.TargetVocab], 0)
+		row := logits[b*s.vocab:][:s.m.cfg.TargetVocab]
+		s.restrain(t, b, row)
+		s.mask(t, row, 0)
 	}
-	if s.opt.Beam == 1 {
+	switch {
+	case t.alternative > 0 && t.length == t.prefix:
+		s.branch(t, logits[:s.m.cfg.TargetVocab])
+	case s.opt.Beam == 1:
 		s.advanceGreedy(t, logits[:s.m.cfg.TargetVocab])
-	} else {
+	default:
 		s.advanceBeam(t, logits)
-	}
-}
-
-// mask makes tokens that must not come lose; logits begin with that of token from.
-func (s *Session) mask(t *slot, logits []float32, from int) {
-	for _, id := range s.m.cfg.Suppress {
-		if i := int(id) - from; i >= 0 && i < len(logits) {
-			logits[i] = -maxFloat32
-		}
-	}
-	if i := int(s.m.cfg.EOS) - from; t.length < s.opt.MinTarget && i >= 0 && i < len(logits) {
-		logits[i] = -maxFloat32
 	}
 }
 
@@ -221,7 +226,7 @@ func (s *Session) advanceBeam(t *slot, logits []float32) {
 	}
 	done := last || live == 0 || t.ended >= s.opt.Beam
 	if s.opt.LengthPenalty == 0 {
-		done = last || live == 0 || t.topEnded
+		done = last || live == 0 || t.topEnded && t.ended >= s.opt.NBest
 	}
 	if done {
 		t.state = slotDone
@@ -255,7 +260,7 @@ func (s *Session) bestCandidates(t *slot, logits []float32) []candidate {
 	for b := range t.live {
 		row := logits[b*s.vocab:][:s.m.cfg.TargetVocab]
 		norm := s.set.LogSumExp(row)
-		for i := range s.set.TopK(c.index, c.value, row) {
+		for i := range s.set.TopK(c.index[:2*s.opt.Beam], c.value, row) {
 			c.candidates = append(c.candidates, candidate{b, c.index[i], c.value[i] - norm + t.now.score[b]})
 		}
 	}
@@ -272,13 +277,17 @@ func (s *Session) bestCandidates(t *slot, logits []float32) []candidate {
 		c.candidates[top].beam = -1
 	}
 	c.candidates = c.candidates[:cap(c.candidates)]
+	s.keepGoing(t, c.best)
 	return c.best
 }
 
-// end registers a hypothesis that has ended, keeping the best Beam of them, sorted; ties keep their order.
+// end registers a hypothesis that has ended, keeping the best NBest of them, sorted; ties keep their order.
 func (s *Session) end(t *slot, tokens []int32, score float32) {
 	t.ended++
-	score /= lengthNorm(len(tokens), s.opt.LengthPenalty)
+	if n := len(tokens) - t.past; n > 0 {
+		score /= lengthNorm(n, s.opt.LengthPenalty)
+	}
+	score += t.bonus
 	at := len(t.results)
 	for at > 0 && t.results[at-1].Score < score {
 		at--

@@ -21,9 +21,16 @@ type Options struct {
 
 	// LengthPenalty divides a hypothesis' log-probability by length^LengthPenalty, end token counted [0].
 	LengthPenalty float32
-	Scores        bool   // compute log-probabilities in greedy search too; a beam always has them
-	Kernels       string // name of a kernel set; "": EDGE_INFER_KERNELS, else the best one
-	Memory        int64  // bytes of anonymous memory that a session may take; 0: what the machine has free
+
+	NBest             int     // hypotheses that Best gives, at most Beam [1]
+	NoRepeatNgram     int     // no sequence of so many tokens comes twice in a sentence [0: any may]
+	RepetitionPenalty float32 // logits of tokens that came before are divided by it, or multiplied where they are below 0 [1]
+	Alternatives      int     // the largest Sentence.Alternative; a Translator gives so many for each line [0]
+	MinAlternative    float32 // probability below which an alternative is left out [0]
+
+	Scores  bool   // compute log-probabilities in greedy search too; a beam always has them
+	Kernels string // name of a kernel set; "": EDGE_INFER_KERNELS, else the best one
+	Memory  int64  // bytes of anonymous memory that a session may take; 0: what the machine has free
 }
 
 const (
@@ -51,6 +58,9 @@ func (o Options) withDefaults(positions int) (Options, error) {
 		{"minimum target length", &o.MinTarget, 0, 0, positions},
 		{"batch", &o.Batch, 1, 1, maxBatch},
 		{"beam", &o.Beam, 1, 1, maxBeam},
+		{"n-best", &o.NBest, 1, 1, maxBeam},
+		{"size of n-grams not to repeat", &o.NoRepeatNgram, 0, 0, positions},
+		{"number of alternatives", &o.Alternatives, 0, 0, maxBeam},
 		{"threads", &o.Threads, 1, 1, threads.Max},
 	} {
 		if *f.v == 0 {
@@ -66,6 +76,21 @@ func (o Options) withDefaults(positions int) (Options, error) {
 	if !(o.LengthPenalty >= -10 && o.LengthPenalty <= 10) {
 		return o, &InputError{fmt.Sprintf("length penalty is %g, must be -10 to 10", o.LengthPenalty)}
 	}
+	if o.RepetitionPenalty == 0 {
+		o.RepetitionPenalty = 1
+	}
+	if !(o.RepetitionPenalty >= 0.01 && o.RepetitionPenalty <= 100) {
+		return o, &InputError{fmt.Sprintf("repetition penalty is %g, must be 0.01 to 100", o.RepetitionPenalty)}
+	}
+	if !(o.MinAlternative >= 0 && o.MinAlternative <= 1) {
+		return o, &InputError{fmt.Sprintf("probability of an alternative is %g, must be 0 to 1", o.MinAlternative)}
+	}
+	if o.NBest > o.Beam {
+		return o, &InputError{fmt.Sprintf("n-best is %d, must be at most the beam, which is %d", o.NBest, o.Beam)}
+	}
+	if o.NBest > 1 && o.Alternatives > 0 {
+		return o, &InputError{fmt.Sprintf("both the best %d and %d alternatives: a search gives one or the other", o.NBest, o.Alternatives)}
+	}
 	return o, nil
 }
 
@@ -73,7 +98,8 @@ func (o Options) withDefaults(positions int) (Options, error) {
 type Hypothesis struct {
 	Tokens []int32
 	// Score is the sum of the tokens' log-probabilities, the end token included, over length^LengthPenalty. It is 0 in
-	// greedy search without Options.Scores.
+	// greedy search without Options.Scores. Tokens of a Sentence.Prefix add to the length, not to the sum. Of an alternative
+	// it is the log-probability of its first own token and the score of what follows that.
 	Score float32
 	Cut   bool // the maximum length came before the end token
 }
@@ -189,7 +215,7 @@ func (s *Session) allocate(a *arena) {
 	s.ffn = take[float32](a, act, s.rows, s.ffnWidth)
 	s.q8 = take[int8](a, act, s.rows, max(d, s.ffnWidth))
 	s.q8Scale = take[float32](a, act, s.rows)
-	if s.greedy = o.Beam == 1 && !o.Scores; s.greedy {
+	if s.greedy = o.Beam == 1 && !o.Scores && o.Alternatives == 0 && !o.restrains(c); s.greedy {
 		s.choices = take[choice](a, act, s.outputParts(), beams)
 	} else {
 		s.logits = take[float32](a, act, beams, s.vocab)
@@ -241,11 +267,24 @@ func (s *Session) crossCache(slot, layer int) (keys, values []float32) {
 	return s.crossKeys[row*k:][:k], s.crossVals[row*v:][:v]
 }
 
-// Add puts a source sentence into a free slot; its token ids are copied, with the prefix and end token that the model
-// wants. It returns the slot, or -1 with no error when all slots are taken.
-// Errors: *InputError for no tokens, too many, or an id outside the vocabulary.
-func (s *Session) Add(source []int32) (int, error) {
-	c := s.m.cfg
+// Sentence is what Start takes.
+type Sentence struct {
+	Source []int32 // without the prefix and the end token that the model wants
+	Prefix []int32 // target tokens that every hypothesis begins with, fewer than MaxTarget
+
+	// Alternative k > 0 makes the k-th most probable token follow Prefix, and searches from there. Alternatives of a sentence are
+	// independent of each other, and need not be at work side by side.
+	Alternative int
+}
+
+// Add is Start of a sentence without further wishes.
+func (s *Session) Add(source []int32) (int, error) { return s.Start(Sentence{Source: source}) }
+
+// Start puts a sentence into a free slot; its ids are copied. It returns the slot, or -1 with no error when all slots are
+// taken.
+// Errors: *InputError for no tokens, too many, an id outside the vocabulary, or an alternative above Options.Alternatives.
+func (s *Session) Start(x Sentence) (int, error) {
+	c, source := s.m.cfg, x.Source
 	n := len(c.SourcePrefix) + len(source)
 	if c.SourceEOS {
 		n++
@@ -255,6 +294,12 @@ func (s *Session) Add(source []int32) (int, error) {
 	}
 	if n > s.opt.MaxSource {
 		return -1, &InputError{fmt.Sprintf("a sentence of %d tokens; this session takes %d", n, s.opt.MaxSource)}
+	}
+	if err := s.checkPrefix(x.Prefix); err != nil {
+		return -1, err
+	}
+	if x.Alternative < 0 || x.Alternative > s.opt.Alternatives {
+		return -1, &InputError{fmt.Sprintf("alternative %d; this session takes up to %d", x.Alternative, s.opt.Alternatives)}
 	}
 	for _, id := range source {
 		if id < 0 || int(id) >= c.SourceVocab {
@@ -270,11 +315,27 @@ func (s *Session) Add(source []int32) (int, error) {
 		if c.SourceEOS {
 			t.source = append(t.source, c.SourceEOSID)
 		}
-		t.begin(c.DecoderStart)
+		t.begin(c.DecoderStart, x.Prefix, x.Alternative)
 		s.pending = append(s.pending, i)
 		return i, nil
 	}
 	return -1, nil
+}
+
+// checkPrefix says whether a translation can begin with these tokens.
+func (s *Session) checkPrefix(prefix []int32) error {
+	if n := len(prefix); n >= s.opt.MaxTarget {
+		return &InputError{fmt.Sprintf("a prefix of %d tokens leaves no room in a translation of at most %d", n, s.opt.MaxTarget)}
+	}
+	for _, id := range prefix {
+		if id < 0 || int(id) >= s.m.cfg.TargetVocab {
+			return &InputError{fmt.Sprintf("token %d of the prefix is outside the target vocabulary of %d", id, s.m.cfg.TargetVocab)}
+		}
+		if id == s.m.cfg.EOS {
+			return &InputError{"the prefix holds the token that ends a translation"}
+		}
+	}
+	return nil
 }
 
 // SourceRoom is the number of tokens that Add takes at most, prefix and end token not counted.
@@ -330,9 +391,12 @@ func (s *Session) stepAll() error {
 	for row := 0; row < len(s.active); {
 		t := &s.slots[s.active[row].slot]
 		n := t.live
-		if s.greedy {
+		switch {
+		case t.length < t.prefix:
+			t.force()
+		case s.greedy:
 			s.append(t, s.chosen(row), 0)
-		} else {
+		default:
 			s.advance(t, s.logits[row*s.vocab:][:n*s.vocab])
 		}
 		row += n
@@ -346,7 +410,8 @@ func (s *Session) stepAll() error {
 // Done reports whether the slot's sentence is finished.
 func (s *Session) Done(slot int) bool { return s.slots[slot].state == slotDone }
 
-// Best returns the hypotheses of a finished slot, best first. The tokens are valid until Release.
+// Best returns the hypotheses of a finished slot, best first, NBest of them or as many as the search has found: none of an
+// alternative that is not there. The tokens are valid until Release.
 func (s *Session) Best(slot int) []Hypothesis { return s.slots[slot].results }
 
 // Release frees a slot, finished or not.

@@ -233,7 +233,7 @@ func (t *Transformer) NewDecoder(memory [][]float32) *Decoder {
 }
 
 // Clone returns an independent copy: both may Step on.
-func (d *Decoder) Clone() *Decoder {
+func (d *Decoder) Clone() Stepper {
 	e := *d
 	e.selfK, e.selfV = make([][][]float32, len(d.selfK)), make([][][]float32, len(d.selfV))
 	for i := range d.selfK {
