@@ -31,6 +31,15 @@ const (
 	gemvWork = 128 << 10
 )
 
+// Grain is how many columns of m rows Linear should have to compute at least, where there is a choice: fewer fill no tile, and
+// the rows of x are brought into the first level for each call.
+func (s *Set) Grain(m int) int {
+	if m == 1 {
+		return 16
+	}
+	return max(s.cols, tileCols)
+}
+
 // Linear computes columns [n0, n1) of dst = act(dequant(x · wᵀ) + bias) + residual.
 //
 // Shapes: x [m, w.K] int8 with a scale a row, dst [m, ld] float32, residual like dst, or nil, or dst itself; ld >= n1;

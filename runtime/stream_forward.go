@@ -107,7 +107,7 @@ func (s *Stream) advance(l *rnnLayer, d *rnnDirection, state *cellState, t, firs
 	}
 	s.step = stepJob{l, d, state, s.gates[t*batch*d.input.N:], first + t}
 	groups := l.Units() / 16
-	s.pool.Run(s.opt.Threads, groups, product(batch, &d.recurrent), s.stepPart)
+	s.pool.Run(s.opt.Threads, groups, product(&s.set, batch, &d.recurrent, groups), s.stepPart)
 	switch {
 	case d.candidate.Data != nil:
 		// The reset gate came first: its product with the state is multiplied now.
@@ -302,7 +302,7 @@ func (s *Stream) softmaxRows(x []float32, ld, n, rows int) {
 func (s *Stream) linear(dst []float32, ld int, x []int8, xScale []float32, rows int, w *linear, act kernels.Activation, residual []float32) {
 	s.job = linearJob{dst: dst, ld: ld, rows: rows, w: w, act: act, residual: residual}
 	s.jobX, s.jobScale = x, xScale
-	s.pool.Run(s.opt.Threads, w.N/16, product(rows, w), s.linearPart)
+	s.pool.Run(s.opt.Threads, w.N/16, product(&s.set, rows, w, w.N/16), s.linearPart)
 }
 
 // multiplyPart computes blocks [from, to) of 16 output columns of s.job.

@@ -157,7 +157,7 @@ func (s *Session) decode() error {
 		if err := s.quantizeRows(s.x, rows, &m.output); err != nil {
 			return err
 		}
-		s.pool.Run(s.opt.Threads, s.outputParts(), product(rows, &m.output), s.choosePart)
+		s.pool.Run(s.opt.Threads, s.outputParts(), product(&s.set, rows, &m.output, s.outputParts()), s.choosePart)
 		return nil
 	}
 	return s.linear(s.logits, s.vocab, s.x, rows, &m.output, kernels.ActNone, nil)
@@ -337,7 +337,7 @@ func (s *Session) linear(dst []float32, ld int, x []float32, rows int, w *linear
 		return err
 	}
 	s.job = linearJob{dst, ld, rows, w, act, residual}
-	s.pool.Run(s.opt.Threads, w.N/16, product(rows, w), s.linearPart)
+	s.pool.Run(s.opt.Threads, w.N/16, product(&s.set, rows, w, w.N/16), s.linearPart)
 	return nil
 }
 

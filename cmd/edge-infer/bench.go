@@ -27,7 +27,7 @@ figures that were taken in the same minute: machines change their clocks.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newBenchKernelsCommand(), newBenchModelCommand())
+	cmd.AddCommand(newBenchKernelsCommand(), newBenchThreadsCommand(), newBenchModelCommand())
 	return cmd
 }
 

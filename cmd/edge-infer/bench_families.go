@@ -34,7 +34,7 @@ func sourceExtra(m *edge.Model) int {
 
 // transformer is a batch of sentences, each of source random tokens, translated into target tokens.
 func (f *benchModelFlags) transformer(ctx context.Context, m *edge.Model, source, target, batch int) (benchCase, error) {
-	o := edge.Options{MaxTarget: target, MinTarget: target, Batch: batch, Threads: f.threads}
+	o := edge.Options{MaxTarget: target, MinTarget: target, Batch: batch, Threads: f.threads, CPUs: f.cpus}
 	if m.Family() == edge.FamilyTransformer {
 		o.MaxSource = source + sourceExtra(m)
 	}
@@ -106,7 +106,7 @@ func runTransformer(ctx context.Context, s *edge.Session, sentences [][]int32) (
 
 // recurrent is some steps of a recurrent network in one call, on random words or numbers.
 func (f *benchModelFlags) recurrent(m *edge.Model, steps int) (benchCase, error) {
-	o := edge.StreamOptions{Threads: f.threads, MaxSteps: max(steps, f.source)}
+	o := edge.StreamOptions{Threads: f.threads, CPUs: f.cpus, MaxSteps: max(steps, f.source)}
 	plan, err := m.PlanStream(o)
 	if err != nil {
 		return benchCase{}, err
@@ -188,7 +188,7 @@ func (f *benchModelFlags) recurrent(m *edge.Model, steps int) (benchCase, error)
 
 // neighbors is a search for some queries side by side, which are rows of the model, evenly spread.
 func (f *benchModelFlags) neighbors(m *edge.Model, queries int) (benchCase, error) {
-	o := edge.KNNOptions{Batch: queries, Threads: f.threads}
+	o := edge.KNNOptions{Batch: queries, Threads: f.threads, CPUs: f.cpus}
 	plan, err := m.PlanClassifier(o)
 	if err != nil {
 		return benchCase{}, err

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	goruntime "runtime"
 	"slices"
 	"strconv"
 	"time"
@@ -22,6 +21,8 @@ type benchModelFlags struct {
 	model           string
 	source, target  int
 	batch, threads  int
+	cpus            []int
+	cores           threadFlags // what threads and cpus come from
 	steps, queries  int
 	runs            int
 	format, drawing string
@@ -71,7 +72,7 @@ read before and after.`,
 	flags.IntVar(&f.batch, "batch", 1, "sentences decoded side by side")
 	flags.IntVar(&f.steps, "steps", 64, "steps of a recurrent network in one call")
 	flags.IntVar(&f.queries, "queries", 64, "queries side by side")
-	flags.IntVar(&f.threads, "threads", min(goruntime.NumCPU(), 4), "threads that share the work")
+	f.cores.add(flags)
 	flags.IntVarP(&f.runs, "runs", "r", 7, "measurements")
 	flags.StringVarP(&f.format, "format", "f", "table", benchFormatUsage)
 	flags.StringVar(&f.drawing, "plot", "", "also draw times by length (of sentences, sequences, batches) into `FILE`, as SVG")
@@ -100,7 +101,7 @@ func (f *benchModelFlags) run(ctx context.Context) error {
 	for _, o := range []struct {
 		name  string
 		value int
-	}{{"source", f.source}, {"target", f.target}, {"batch", f.batch}, {"steps", f.steps}, {"queries", f.queries}, {"threads", f.threads}, {"runs", f.runs}} {
+	}{{"source", f.source}, {"target", f.target}, {"batch", f.batch}, {"steps", f.steps}, {"queries", f.queries}, {"runs", f.runs}} {
 		if o.value < 1 {
 			return &usageError{fmt.Sprintf("--%s is %d, must be 1 or more", o.name, o.value), ""}
 		}
@@ -110,6 +111,9 @@ func (f *benchModelFlags) run(ctx context.Context) error {
 	}
 	set, err := kernels.Default()
 	if err != nil {
+		return err
+	}
+	if f.threads, f.cpus, err = f.cores.choose(); err != nil {
 		return err
 	}
 	progress := newBenchProgress()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -110,6 +111,25 @@ func TestBenchFormats(t *testing.T) {
 	}
 }
 
+func TestBenchThreads(t *testing.T) {
+	rows := benchRows(t, "threads", "--threads", "2", "--shapes", "3x64x32,1x32x32", "-r", "2")
+	peaks := 0
+	for _, r := range rows {
+		number := func(key string) float64 { v, _ := r[key].(float64); return v }
+		if want := number("gmac_per_s") / number("gmac_per_s_one"); !(want > 0) || math.Abs(number("gain")/want-1) > 0.1 {
+			t.Errorf("the gain is not that of its rates: %v", r)
+		}
+		if r["op"] == "peak" {
+			peaks++
+		} else if peaks > 0 && !(number("of_peak") > 0) {
+			t.Errorf("no gain beside that of peak: %v", r)
+		}
+	}
+	if len(rows) != peaks+2 {
+		t.Errorf("%d rows of 2 products and %d peaks", len(rows), peaks)
+	}
+}
+
 func TestBenchModel(t *testing.T) {
 	model := testModel(t)
 	rows := benchRows(t, "model", "-m", model, "--source", "5", "--target", "7", "--batch", "3", "--threads", "2", "-r", "2")
@@ -192,6 +212,9 @@ func TestBenchErrors(t *testing.T) {
 		{exitUse, []string{"kernels", "--shapes", "99999999999"}, "2^28"},
 		{exitUse, []string{"kernels", "--threads", "0"}, "--threads"},
 		{exitUse, []string{"kernels", "now"}, "no argument"},
+		{exitUse, []string{"threads", "--shapes", "8x2048x511"}, "multiples of 16"},
+		{exitUse, []string{"threads", "--threads", "0"}, "--threads"},
+		{exitUse, []string{"threads", "-r", "0"}, "--runs"},
 		{exitUse, []string{"model", "--batch", "0"}, "--batch"},
 		{exitUse, []string{"model", "-m", "iris", "--queries", "0"}, "--queries"},
 		{exitUse, []string{"model", "-m", "iris", "--queries", "999999999"}, "batch"},

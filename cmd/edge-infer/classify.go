@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	goruntime "runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +28,7 @@ type classifyFlags struct {
 	header                 bool
 	evaluate, label        string
 	chooseK                bool
+	threads                threadFlags
 }
 
 func newClassifyCommand() *cobra.Command {
@@ -51,7 +51,7 @@ counted from 0, in the order of the training data.`,
   edge-infer classify -m my.ei8 --evaluate test.csv    # accuracy, confusion, wrong rows
   edge-infer classify -m my.ei8 --choose-k             # which k and metric fit the data`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			for name, n := range map[string]int{"k": f.options.K, "batch": f.options.Batch, "threads": f.options.Threads} {
+			for name, n := range map[string]int{"k": f.options.K, "batch": f.options.Batch} {
 				if n < 1 && cmd.Flags().Changed(name) {
 					return &usageError{fmt.Sprintf("--%s is %d, must be 1 or more", name, n), ""}
 				}
@@ -72,7 +72,7 @@ counted from 0, in the order of the training data.`,
 	flags.BoolVar(&f.json, "json", false, "one object a line: label, probabilities, neighbours, rows ranked, bytes read")
 	flags.BoolVar(&f.header, "header", false, "the first line of the input names the columns: leave it out")
 	flags.IntVar(&f.options.Batch, "batch", 16, "lines to answer together if they are already there; never waits")
-	flags.IntVar(&f.options.Threads, "threads", min(goruntime.NumCPU(), 4), "threads that share the work")
+	f.threads.add(flags)
 	flags.StringVar(&f.evaluate, "evaluate", "", "compare with the labels of a CSV `FILE`: accuracy, confusion matrix, wrong rows")
 	flags.StringVar(&f.label, "label-column", "", "of that file: `NAME` or number of the column (default: as convert finds it, else the last)")
 	flags.BoolVar(&f.chooseK, "choose-k", false, "cross-validated accuracy for k of 1 to 25 and both metrics, as a table and a chart")
@@ -107,6 +107,9 @@ func (f *classifyFlags) run(ctx context.Context, args []string) (err error) {
 	defer m.Close()
 	if len(args) > 0 {
 		f.options.Batch = min(f.options.Batch, len(args))
+	}
+	if f.options.Threads, f.options.CPUs, err = f.threads.choose(); err != nil {
+		return err
 	}
 	plan, err := m.PlanClassifier(f.options)
 	if err != nil {

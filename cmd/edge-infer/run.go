@@ -23,7 +23,7 @@ import (
 
 type runFlags struct {
 	input, output, state string
-	threads              int
+	threads              threadFlags
 	memory               string
 	stream               bool
 }
@@ -52,9 +52,6 @@ can be fed in pieces. The answer is the same in pieces and whole.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if f.threads < 1 {
-				return &usageError{fmt.Sprintf("--threads is %d, must be 1 or more", f.threads), ""}
-			}
 			return f.run(cmd.Context(), args[0])
 		},
 	}
@@ -62,7 +59,7 @@ can be fed in pieces. The answer is the same in pieces and whole.`,
 	flags.StringVarP(&f.input, "input", "i", "", "read from `FILE` (.npy, .npz or CSV) instead of CSV from standard input")
 	flags.StringVarP(&f.output, "output", "o", "", "write to `FILE` (.npy, else CSV), which appears when it is complete")
 	flags.StringVar(&f.state, "state", "", "go on from the state in `FILE` (.npy), and leave the new one there")
-	flags.IntVar(&f.threads, "threads", 1, "threads that share the work of a step")
+	f.threads.add(flags)
 	flags.StringVar(&f.memory, "memory", "", "refuse to take more than `SIZE`, such as 64M (default: what the machine has free)")
 	flags.BoolVar(&f.stream, "stream", false, "answer each line of CSV as it comes")
 	return cmd
@@ -96,7 +93,11 @@ func (f *runFlags) run(ctx context.Context, name string) (err error) {
 		return err
 	}
 	defer m.Close()
-	options := edge.StreamOptions{Threads: f.threads, Memory: memory}
+	threads, cpus, err := f.threads.choose()
+	if err != nil {
+		return err
+	}
+	options := edge.StreamOptions{Threads: threads, CPUs: cpus, Memory: memory}
 	if f.stream {
 		options.MaxSteps = 1
 	}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"math"
 	"os"
-	goruntime "runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -22,7 +21,7 @@ type translateFlags struct {
 	model, from, to     string
 	input, output       string
 	batch, beam, length int
-	threads             int
+	threads             threadFlags
 	penalty             float32
 	memory              string
 	tokens, json        bool
@@ -48,7 +47,7 @@ number of threads, or the size of the batch.`,
   edge-infer translate -m my.ei8 --beam 4 --json 你好
   tail -f chat.log | edge-infer translate         # every line as it comes`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			for name, n := range map[string]int{"batch": f.batch, "beam": f.beam, "max-length": f.length, "threads": f.threads} {
+			for name, n := range map[string]int{"batch": f.batch, "beam": f.beam, "max-length": f.length} {
 				if n < 1 && cmd.Flags().Changed(name) {
 					return &usageError{fmt.Sprintf("--%s is %d, must be 1 or more", name, n), ""}
 				}
@@ -66,7 +65,7 @@ number of threads, or the size of the batch.`,
 	flags.IntVar(&f.length, "max-length", 0, "tokens that a sentence's translation may have (default 256, or what the model allows)")
 	flags.Float32Var(&f.penalty, "length-penalty", 0, "score = log-probability / length^`P`; above 0 favours longer translations")
 	flags.IntVar(&f.batch, "batch", 1, "lines to translate together if they are already there; takes more memory, never waits")
-	flags.IntVar(&f.threads, "threads", min(goruntime.NumCPU(), 4), "threads that share the work")
+	f.threads.add(flags)
 	flags.StringVar(&f.memory, "memory", "", "refuse to take more than `SIZE`, such as 64M (default: what the machine has free)")
 	flags.BoolVar(&f.tokens, "tokens", false, "texts and translations are tokens of the model, separated by spaces")
 	flags.BoolVar(&f.json, "json", false, "one object a line: source, text, score, tokens, milliseconds")
@@ -148,8 +147,12 @@ func (f *translateFlags) translator(m *edge.Model) (translateFunc, error) {
 	if err != nil {
 		return nil, err
 	}
+	threads, cpus, err := f.threads.choose()
+	if err != nil {
+		return nil, err
+	}
 	options := edge.Options{
-		MaxTarget: f.length, Batch: f.batch, Beam: f.beam, Threads: f.threads,
+		MaxTarget: f.length, Batch: f.batch, Beam: f.beam, Threads: threads, CPUs: cpus,
 		LengthPenalty: f.penalty, Scores: f.json, Memory: memory,
 	}
 	plan, err := m.Plan(options)

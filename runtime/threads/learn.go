@@ -2,6 +2,7 @@ package threads
 
 import (
 	"math/bits"
+	"slices"
 	"time"
 )
 
@@ -11,14 +12,19 @@ type Kind uint8
 const (
 	Row   Kind = iota // a product with one row of activations: bound by reading the weights
 	Rows              // with several rows: bound by multiplying
-	Other             // attention, scans
-	kinds
+	Other             // attention
+	All               // of any size: all threads take part, untried
+
+	kinds = All // that are tried
 )
 
 // Work is how much a task has to do.
 type Work struct {
 	Kind Kind
 	MACs int64 // multiply-adds, or what takes as long
+
+	// Grain is how many units a thread should have at a time where there is a choice: with fewer the work takes longer. 0 is 1.
+	Grain int
 }
 
 const (
@@ -38,7 +44,7 @@ type record struct {
 	calls int // in this period
 	now   int // index of the count that is being timed
 
-	total, worst [7]time.Duration // of each count of threads: 1, 2, 4, ..., n
+	times [7][rounds - 1]time.Duration // of each count of threads: 1, 2, 4, ..., n
 }
 
 func (p *Pool) record(w Work) *record {
@@ -64,22 +70,23 @@ func (r *record) next(n int) (threads int, timed bool) {
 	return r.threads(r.now), true
 }
 
-// add notes the time of a call, and after the last of a trial decides. The first round does not count, as threads wake up and data
-// comes in, nor does the slowest, when somebody else had the core. Fewer threads win unless more are faster by a twentieth.
+// add notes the time of a call, and after the last of a trial decides by the medians: sometimes somebody else has the core. The
+// first round does not count, as threads wake up and data comes in. Fewer threads win unless more are faster by a twentieth.
 func (r *record) add(d time.Duration) {
-	if r.calls <= r.counts() {
+	counts := r.counts()
+	round := (r.calls - 1) / counts
+	if round == 0 {
 		return
 	}
-	r.total[r.now] += d
-	r.worst[r.now] = max(r.worst[r.now], d)
-	if r.calls < rounds*r.counts() {
+	r.times[r.now][round-1] = d
+	if r.calls < rounds*counts {
 		return
 	}
-	best := 0
-	for i := range r.counts() {
-		if 20*(r.total[i]-r.worst[i]) < 19*(r.total[best]-r.worst[best]) {
-			best = i
+	best := time.Duration(0)
+	for i := range counts {
+		slices.Sort(r.times[i][:])
+		if median := r.times[i][rounds/2-1]; i == 0 || 20*median < 19*best {
+			r.best, best = r.threads(i), median
 		}
 	}
-	r.best = r.threads(best)
 }

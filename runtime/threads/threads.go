@@ -28,6 +28,9 @@ const SpinTime = 200 * time.Microsecond
 // else uses too; fewer leave longer streams of weights.
 const chunks = 8
 
+// partMACs are the multiply-adds for which it pays to take a part: about a microsecond on the fastest cores.
+const partMACs = 1 << 17
+
 // Pool is a caller and its workers. The zero value is ready. It grows to the largest number of threads that anybody asked
 // for and ends with Close.
 type Pool struct {
@@ -90,30 +93,43 @@ func (p *Pool) Grow(n int, cpus []int) {
 // when all have ended. worker is below n and no two calls at the same time have the same. The results must not depend on
 // who does what. What f panics with, Run panics with. Run does not allocate.
 func (p *Pool) Run(n, units int, w Work, f func(worker, from, to int)) {
-	if n == 1 || units <= 1 || w.MACs < leastMACs || !p.mu.TryLock() {
+	if n == 1 || units <= 1 || w.Kind != All && w.MACs < leastMACs || !p.mu.TryLock() {
 		f(0, 0, units)
 		return
 	}
 	defer p.mu.Unlock()
 	n = min(n, len(p.workers)+1, units)
+	if w.Kind == All {
+		p.share(n, units, w.parts(n, units), f)
+		return
+	}
 	r := p.record(w)
 	n, timed := r.next(n)
 	if !timed {
-		p.share(n, units, f)
+		p.share(n, units, w.parts(n, units), f)
 		return
 	}
 	start := time.Now()
-	p.share(n, units, f)
+	p.share(n, units, w.parts(n, units), f)
 	r.add(time.Since(start))
 }
 
+// parts is how many parts the units make for n threads: one for each, and more where the parts stay large enough.
+func (w *Work) parts(n, units int) int {
+	more := min(n*chunks, units/max(w.Grain, 1))
+	if w.MACs > 0 && w.MACs/partMACs < int64(more) {
+		more = int(w.MACs / partMACs)
+	}
+	return min(max(more, n), units)
+}
+
 // share deals the units out.
-func (p *Pool) share(n, units int, f func(worker, from, to int)) {
+func (p *Pool) share(n, units, parts int, f func(worker, from, to int)) {
 	if n == 1 {
 		f(0, 0, units)
 		return
 	}
-	p.f, p.units, p.parts = f, units, min(units, n*chunks, partsMask)
+	p.f, p.units, p.parts = f, units, parts
 	p.left.Store(int32(p.parts))
 	p.state.Store(uint32(n)<<24 | uint32(p.parts))
 	for _, w := range p.workers[:n-1] {

@@ -61,7 +61,7 @@ func TestRun(t *testing.T) {
 			n /= 20 // they wait for each other on small machines
 		}
 		for i := range n {
-			p.Run(c.threads, c.units, Work{Kind(i % int(kinds)), large}, f)
+			p.Run(c.threads, c.units, Work{Kind: Kind(i % int(All+1)), MACs: large}, f)
 			for j, times := range done {
 				if times != i+1 {
 					t.Fatalf("%+v: after %d tasks unit %d was done %d times", c, i+1, j, times)
@@ -78,7 +78,7 @@ func TestRunOnFewer(t *testing.T) {
 	p.Grow(4, nil)
 	defer p.Close()
 	for range 1000 {
-		p.Run(2, 64, Work{Rows, large}, func(worker, from, to int) {
+		p.Run(2, 64, Work{Kind: Rows, MACs: large}, func(worker, from, to int) {
 			if worker > 1 {
 				t.Errorf("worker %d takes part in a task for two", worker)
 			}
@@ -96,7 +96,7 @@ func TestTwoCallers(t *testing.T) {
 	for caller := range sums {
 		go func() {
 			for range 1000 {
-				p.Run(2, 10, Work{Row, large}, func(_, from, to int) { sums[caller].Add(int64(to - from)) })
+				p.Run(2, 10, Work{Kind: Row, MACs: large}, func(_, from, to int) { sums[caller].Add(int64(to - from)) })
 			}
 			ended <- struct{}{}
 		}()
@@ -121,7 +121,7 @@ func TestPanic(t *testing.T) {
 		var done atomic.Int32
 		got := func() (r any) {
 			defer func() { r = recover() }()
-			p.Run(2, 8, Work{Rows, large}, func(_, from, _ int) {
+			p.Run(2, 8, Work{Kind: Rows, MACs: large}, func(_, from, _ int) {
 				if from == bad {
 					panic(failure)
 				}
@@ -141,7 +141,7 @@ func TestRunDoesNotAllocate(t *testing.T) {
 		p.Grow(2, cpus(2, pinned))
 		var sum [2]int
 		f := func(worker, from, to int) { sum[worker] += to - from }
-		if n := testing.AllocsPerRun(100, func() { p.Run(2, 64, Work{Row, large}, f) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { p.Run(2, 64, Work{Kind: Row, MACs: large}, f) }); n != 0 {
 			t.Errorf("pinned %v: %v allocations a task", pinned, n)
 		}
 		p.Close()
@@ -157,9 +157,9 @@ func TestClose(t *testing.T) {
 		if i%3 == 0 {
 			time.Sleep(2 * SpinTime)
 		}
-		p.Run(3, 9, Work{Row, large}, func(int, int, int) {})
+		p.Run(3, 9, Work{Kind: Row, MACs: large}, func(int, int, int) {})
 		p.Close()
-		p.Run(3, 9, Work{Row, large}, func(worker, _, _ int) { // nobody is there but the caller
+		p.Run(3, 9, Work{Kind: Row, MACs: large}, func(worker, _, _ int) { // nobody is there but the caller
 			if worker != 0 {
 				t.Errorf("worker %d after Close", worker)
 			}
@@ -221,7 +221,7 @@ func TestSmallTasksStay(t *testing.T) {
 	var p Pool
 	p.Grow(2, nil)
 	defer p.Close()
-	p.Run(2, 16, Work{Row, leastMACs - 1}, func(worker, from, to int) {
+	p.Run(2, 16, Work{Kind: Row, MACs: leastMACs - 1}, func(worker, from, to int) {
 		if worker != 0 || from != 0 || to != 16 {
 			t.Errorf("worker %d has units %d to %d", worker, from, to)
 		}
