@@ -154,5 +154,7 @@ func productTurn(set *kernels.Set, pool *threads.Pool, n int, shape []int) bench
 		set.Linear(dst, cols, x, xScale, rows, w, 16*from, 16*to, kernels.ActNone, nil, scratch[worker])
 	}
 	return benchTurn{op: "product", shape: shapeName(shape), macs: float64(rows) * float64(cols) * float64(k),
-		one: func() { multiply(0, 0, cols/16) }, all: func() { pool.Run(n, cols/16, threads.Work{Kind: threads.All, MACs: int64(rows * cols * k), Grain: set.Grain(rows) / 16}, multiply) }}
+		one: func() { multiply(0, 0, cols/16) }, all: func() {
+			pool.Run(n, cols/16, threads.Work{Kind: threads.All, MACs: int64(rows * cols * k), Grain: set.Grain(rows) / 16}, multiply)
+		}}
 }
