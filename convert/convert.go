@@ -36,6 +36,8 @@ type Options struct {
 	KNN KNNOptions // of models of nearest neighbours and tables of data
 	RNN RNNOptions // of recurrent networks
 
+	Bergamot BergamotOptions // of Firefox models
+
 	// Progress, if not nil, is called after each piece of a tensor, with bytes of the source read so far and in all.
 	Progress func(tensor string, done, total int64)
 }
@@ -62,7 +64,7 @@ func Convert(ctx context.Context, src, dst string, o Options) (*Report, error) {
 		}
 		return convertKNN(ctx, dst, rows, o)
 	}
-	s, err := open(src, filepath.Dir(dst))
+	s, err := openSource(src, filepath.Dir(dst), o.Bergamot)
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +77,9 @@ func Convert(ctx context.Context, src, dst string, o Options) (*Report, error) {
 	sections := []modelfile.SectionData{{Kind: modelfile.SectionTokenizerSource, Data: s.sourceTokenizer}}
 	if s.targetTokenizer != nil {
 		sections = append(sections, modelfile.SectionData{Kind: modelfile.SectionTokenizerTarget, Data: s.targetTokenizer})
+	}
+	if s.shortlist != nil {
+		sections = append(sections, modelfile.SectionData{Kind: modelfile.SectionShortlist, Data: s.shortlist})
 	}
 	report := &Report{Format: s.format, Source: s.path, Path: dst, Warnings: s.warnings}
 	if err := write(ctx, s, dst, meta, sections, o, report); err != nil {
@@ -118,6 +123,7 @@ type source struct {
 	config                           runtime.TransformerConfig
 	tensors                          []tensor
 	sourceTokenizer, targetTokenizer []byte // images; target nil: one for both languages
+	shortlist                        []byte // section of an .ei8; nil: none
 	languages                        modelfile.Languages
 	warnings                         []string
 	checkpoint                       *checkpoint.Checkpoint
@@ -131,8 +137,20 @@ func (s *source) close() {
 	}
 }
 
-// open finds out which format src is in, by the files that are there, and reads everything but the weights. What has to be
+// openSource finds out which format src is in, by the files that are there, and reads everything but the weights. What has to be
 // unpacked and is too large for memory goes into the folder spill, "" for the system's temporary files.
+func openSource(src, spill string, bergamot BergamotOptions) (*source, error) {
+	model, err := findBergamot(src)
+	switch {
+	case err != nil:
+		return nil, err
+	case model != "":
+		return openBergamot(model, spill, bergamot)
+	}
+	return open(src, spill)
+}
+
+// open is openSource for the formats that have no options of their own.
 func open(src, spill string) (*source, error) {
 	info, err := os.Stat(src)
 	if err != nil {
@@ -191,8 +209,8 @@ func unknownFile(path string) error {
 	return failure(path, "is not a file that this version reads", readable)
 }
 
-const readable = "give the folder of a CTranslate2 model (model.bin with its vocabularies) or of a Hugging Face Marian model " +
-	"(config.json, model.safetensors or pytorch_model.bin, source.spm, target.spm, vocab.json)"
+const readable = "give the folder of a CTranslate2 model (model.bin with its vocabularies), of a Hugging Face Marian model " +
+	"(config.json, model.safetensors or pytorch_model.bin, source.spm, target.spm, vocab.json) or of a Firefox model (model.*.intgemm.alphas.bin, vocab.*.spm)"
 
 // unknownFolder says what was looked for, and names formats that are recognised but not read.
 func unknownFolder(folder string) error {
@@ -200,7 +218,6 @@ func unknownFolder(folder string) error {
 		{"*.npz", "a native Marian model, which this version does not read", "convert it with ct2-marian-converter or transformers' convert_marian_to_pytorch.py first"},
 		{"*.gguf", "a GGUF model, which this version does not read", readable},
 		{"*.onnx", "an ONNX model, which this version does not read", readable},
-		{"*.alphas.bin", "a Bergamot (Firefox) model, which this version does not read", readable},
 		{"*.pt", "a PyTorch checkpoint without config.json", "if it is OpenNMT-py's, convert it with ct2-opennmt-py-converter first"},
 		{"pytorch_model.bin", "weights without a config.json beside them, which says how many layers and heads they make", "copy it there"},
 		{"*.safetensors", "weights without a config.json beside them, which says how many layers and heads they make", "copy it there"},
@@ -235,6 +252,9 @@ func (s *source) meta(o Options) (*modelfile.Meta, error) {
 		Source:       o.Source,
 		Tool:         "edge-infer " + runtime.Version,
 		Config:       raw,
+	}
+	if s.config.DecoderMixer != "" {
+		m.Requires = append(m.Requires, s.config.DecoderMixer)
 	}
 	folder := s.path
 	if full, err := filepath.Abs(folder); err == nil {

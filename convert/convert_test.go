@@ -476,7 +476,7 @@ func TestForce(t *testing.T) {
 // TestSinusoids: both tables begin as their definitions say; a wrong choice is a silent loss of quality.
 func TestSinusoids(t *testing.T) {
 	const dim = 8
-	marian, ct2 := marianSinusoids(3, dim), ctranslate2Sinusoids(3, dim)
+	marian, ct2 := marianSinusoids(3, dim), sinusoids(3, dim, 1)
 	for p := range 3 {
 		for j := range dim / 2 {
 			at := float64(p) / math.Pow(10000, float64(j)/(dim/2))

@@ -108,7 +108,7 @@ func (s *source) ctranslate2(m *ctranslate2.Model) error {
 	decoderPositions, decoderStored := b.find("decoder/position_encodings/encodings")
 	var computed []float32
 	if !stored || !decoderStored {
-		computed = ctranslate2Sinusoids(to.MaxLen, to.Dim)
+		computed = sinusoids(to.MaxLen, to.Dim, 1)
 	}
 	b.table("encoder.positions", to.MaxLen, to.Dim, encoderTable, computed)
 	b.optionalNorm("encoder.embed_norm", to.Dim, "encoder/layernorm_embedding")
@@ -359,15 +359,15 @@ func (s *source) ctranslate2Config(o *ctranslate2Options, b *builder) (zeroStart
 	return zeroStart, checkSizes(o.path, to)
 }
 
-// ctranslate2Sinusoids is the table that CTranslate2 computes where a model stores none: all sines, then all cosines, of
-// (p+1) / 10000^(j/(dim/2-1)), in float32 as it does.
-func ctranslate2Sinusoids(rows, dim int) []float32 {
+// sinusoids is the table that CTranslate2 computes where a model stores none (first 1), and Marian always (first 0): all sines,
+// then all cosines, of (first + row) / 10000^(j/(dim/2-1)), in float32 as they do.
+func sinusoids(rows, dim, first int) []float32 {
 	increment := float32(math.Log(10000)) / float32(dim/2-1)
 	table := make([]float32, rows*dim)
 	for p := range rows {
 		for j := range dim / 2 {
 			timescale := float32(math.Exp(float64(float32(-increment * float32(j)))))
-			angle := float64(float32(float32(p+1) * timescale))
+			angle := float64(float32(float32(first+p) * timescale))
 			table[p*dim+j] = float32(math.Sin(angle))
 			table[p*dim+dim/2+j] = float32(math.Cos(angle))
 		}

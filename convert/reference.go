@@ -12,7 +12,7 @@ import (
 // OpenReference reads a source model as Convert does, whole and in float32, for the reference to run: the weights as they
 // were trained.
 func OpenReference(src string) (*reference.Transformer, error) {
-	s, err := open(src, "")
+	s, err := openSource(src, "", BergamotOptions{})
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package convert
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
 	"github.com/edge-infer/edge-infer/runtime"
@@ -20,6 +21,7 @@ import (
 //	decoder.embed [Vt, d]                      i8: n16k4 when it is the output too, else rows
 //	decoder.positions                          absent when it equals the encoder's
 //	decoder.layers.N.*                         as the encoder's, and .cross.q [d, d], .cross.kv [2d, d], .cross.out, .cross.norm
+//	decoder.layers.N.ssru.in [2d, d]           instead of its self.*, rows candidate | forget gate; .ssru.norm
 //	decoder.norm
 //	decoder.out [Vt, d]                        i8 n16k4; absent when tied
 //	decoder.out.bias [Vt]                      f32, optional
@@ -43,8 +45,16 @@ type part struct {
 type dialect struct {
 	layer        func(stack string, n int) string // "encoder", 3 -> "model.encoder.layers.3."
 	parts        map[string][]string              // our name in a layer -> the source's, fused in this order
-	weight, bias string                           // suffixes of a matrix
+	weight, bias string                           // suffixes of a matrix, or what a * in its name stands for
 	gamma, beta  string                           // suffixes of a norm
+}
+
+// spell is a name with the suffix where it belongs.
+func spell(name, suffix string) string {
+	if before, after, ok := strings.Cut(name, "*"); ok {
+		return before + suffix + after
+	}
+	return name + suffix
 }
 
 // builder collects the tensors of one model, checks their shapes, and keeps the first error.
@@ -156,7 +166,7 @@ func (b *builder) table(ours string, rows, cols int, from *checkpoint.Tensor, co
 func (b *builder) linear(ours string, rows, cols int, from []string) {
 	weights, biases := make([]string, len(from)), make([]string, len(from))
 	for i, name := range from {
-		weights[i], biases[i] = name+b.dialect.weight, name+b.dialect.bias
+		weights[i], biases[i] = spell(name, b.dialect.weight), spell(name, b.dialect.bias)
 	}
 	b.matrix(ours, modelfile.N16K4, rows, cols, false, weights...)
 	b.vector(ours+".bias", rows, false, false, biases...)
@@ -187,9 +197,14 @@ func (b *builder) layers(stack string, count int, c *runtime.TransformerConfig) 
 		}
 		norm := func(name string) { b.norm(ours+name, c.Dim, theirs+b.dialect.parts[name][0]) }
 
-		linear("self.qkv", 3*c.Dim, c.Dim)
-		linear("self.out", c.Dim, c.Dim)
-		norm("self.norm")
+		if stack == "decoder" && c.DecoderMixer == runtime.MixerSSRU {
+			linear("ssru.in", 2*c.Dim, c.Dim)
+			norm("ssru.norm")
+		} else {
+			linear("self.qkv", 3*c.Dim, c.Dim)
+			linear("self.out", c.Dim, c.Dim)
+			norm("self.norm")
+		}
 		if stack == "decoder" {
 			linear("cross.q", c.Dim, c.Dim)
 			linear("cross.kv", 2*c.Dim, c.Dim)

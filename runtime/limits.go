@@ -55,16 +55,16 @@ func (s *Session) branch(t *slot, logits []float32) {
 	}
 }
 
-// mask makes tokens lose that may never come, or not yet; logits begin with that of token from.
-func (s *Session) mask(t *slot, logits []float32, from int) {
+// mask makes tokens lose that may never come, or not yet.
+func (s *Session) mask(t *slot, w words) {
 	for _, id := range s.m.cfg.Suppress {
-		if i := int(id) - from; i >= 0 && i < len(logits) {
-			logits[i] = -maxFloat32
+		if at := w.at(id); at >= 0 {
+			w.logits[at] = -maxFloat32
 		}
 	}
 	tooShort := t.length < s.opt.MinTarget || t.alternative > 0 && t.length == t.prefix
-	if i := int(s.m.cfg.EOS) - from; tooShort && i >= 0 && i < len(logits) {
-		logits[i] = -maxFloat32
+	if at := w.at(s.m.cfg.EOS); tooShort && at >= 0 {
+		w.logits[at] = -maxFloat32
 	}
 }
 

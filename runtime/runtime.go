@@ -90,6 +90,11 @@ func (m *Model) bindTransformer() error {
 	if m.transformer, err = bindTransformer(m.file, cfg); err != nil {
 		return err
 	}
+	if section := m.file.Section(modelfile.SectionShortlist); section != nil {
+		if m.transformer.shortlist, err = openShortlist(section, cfg); err != nil {
+			return &ModelError{path, "shortlist", err.Error()}
+		}
+	}
 	for _, t := range []struct {
 		what    string
 		section modelfile.Kind

@@ -110,7 +110,7 @@ func (s *Session) advance(t *slot, logits []float32) {
 	for b := range t.live {
 		row := logits[b*s.vocab:][:s.m.cfg.TargetVocab]
 		s.restrain(t, b, row)
-		s.mask(t, row, 0)
+		s.mask(t, words{logits: row})
 	}
 	switch {
 	case t.alternative > 0 && t.length == t.prefix:
@@ -178,7 +178,7 @@ func (s *Session) choose(worker, part int) {
 		real := min(n1, s.m.cfg.TargetVocab) - n0
 		for i := range rows {
 			row := w.logits[i*outputCols:][:real]
-			s.mask(&s.slots[s.active[i].slot], row, n0)
+			s.mask(&s.slots[s.active[i].slot], words{logits: row, from: n0})
 			if at := s.set.ArgMax(row); at >= 0 {
 				best[i].better(row[at], n0+at)
 			}
@@ -190,6 +190,9 @@ func (s *Session) choose(worker, part int) {
 func (s *Session) chosen(row int) int {
 	rows := len(s.active)
 	best := s.choices[row]
+	if s.short.slots != nil {
+		return int(best.token)
+	}
 	for part := 1; part < s.outputParts(); part++ {
 		if c := s.choices[part*rows+row]; c.token >= 0 {
 			best.better(c.value, int(c.token))

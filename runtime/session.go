@@ -28,9 +28,10 @@ type Options struct {
 	Alternatives      int     // the largest Sentence.Alternative; a Translator gives so many for each line [0]
 	MinAlternative    float32 // probability below which an alternative is left out [0]
 
-	Scores  bool   // compute log-probabilities in greedy search too; a beam always has them
-	Kernels string // name of a kernel set; "": EDGE_INFER_KERNELS, else the best one
-	Memory  int64  // bytes of anonymous memory that a session may take; 0: what the machine has free
+	NoShortlist bool   // let every word come, also where the model lists those that can come of the source's
+	Scores      bool   // compute log-probabilities in greedy search too; a beam always has them
+	Kernels     string // name of a kernel set; "": EDGE_INFER_KERNELS, else the best one
+	Memory      int64  // bytes of anonymous memory that a session may take; 0: what the machine has free
 }
 
 const (
@@ -142,6 +143,7 @@ type Session struct {
 	recurrent                                  []float32 // [2][DecoderLayers][Batch*Beam][Dim], the states of an SSRU; it has no selfKeys and selfValues
 	fetch                                      bool      // they are so large that it pays to ask for them ahead
 
+	short     shortScratch // slots nil: no shortlist
 	search    searchScratch
 	sentences []sentence // of the encoder call under way
 	job       linearJob
@@ -242,6 +244,7 @@ func (s *Session) allocate(a *arena) {
 	s.crossVals = take[float32](a, cache, c.DecoderLayers, o.Batch, o.MaxSource, d)
 	s.fetch = 4*(len(s.selfKeys)+len(s.selfValues)+len(s.crossKeys)+len(s.crossVals)) > fetchBytes
 
+	s.allocateShortlist(a)
 	s.slots = make([]slot, o.Batch)
 	for i := range s.slots {
 		s.slots[i].allocate(a, book, o)

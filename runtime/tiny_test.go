@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand"
 	"os"
 	"path/filepath"
@@ -64,8 +65,11 @@ func tinyTensors() []modelfile.TensorSpec {
 // writeTiny writes a model of the given tensors with random values; change, if any, may overwrite a tensor's.
 func writeTiny(path string, meta *modelfile.Meta, specs []modelfile.TensorSpec, images map[modelfile.Kind][]byte,
 	change func(tensor string, values []float32)) error {
-	if images == nil {
-		images = map[modelfile.Kind][]byte{}
+	if images[modelfile.SectionTokenizerSource] == nil {
+		images = maps.Clone(images)
+		if images == nil {
+			images = map[modelfile.Kind][]byte{}
+		}
 		image, err := text.BuildTokens([]string{"</s>", "a", "b", "c"})
 		if err != nil {
 			return err
@@ -73,7 +77,7 @@ func writeTiny(path string, meta *modelfile.Meta, specs []modelfile.TensorSpec, 
 		images[modelfile.SectionTokenizerSource] = image
 	}
 	var sections []modelfile.SectionData
-	for _, kind := range []modelfile.Kind{modelfile.SectionTokenizerSource, modelfile.SectionTokenizerTarget} {
+	for _, kind := range []modelfile.Kind{modelfile.SectionTokenizerSource, modelfile.SectionTokenizerTarget, modelfile.SectionShortlist} {
 		if image := images[kind]; image != nil {
 			sections = append(sections, modelfile.SectionData{Kind: kind, Data: image})
 		}

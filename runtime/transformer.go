@@ -25,6 +25,7 @@ func (s *Session) encode() error {
 			return err
 		}
 		for _, t := range s.sentences {
+			s.gather(t.slot)
 			s.slots[t.slot].state = slotDecoding
 		}
 		s.pending = s.pending[:copy(s.pending, s.pending[len(s.sentences):])]
@@ -153,11 +154,15 @@ func (s *Session) decode() error {
 		}
 	}
 	s.normRows(s.x, s.x, rows, &m.decoderNorm)
-	if s.greedy {
+	if s.short.slots != nil || s.greedy {
 		if err := s.quantizeRows(s.x, rows, &m.output); err != nil {
 			return err
 		}
-		s.pool.Run(s.opt.Threads, s.outputParts(), product(&s.set, rows, &m.output, s.outputParts()), s.choosePart)
+		if s.short.slots != nil {
+			s.shortOutput()
+		} else {
+			s.pool.Run(s.opt.Threads, s.outputParts(), product(&s.set, rows, &m.output, s.outputParts()), s.choosePart)
+		}
 		return nil
 	}
 	return s.linear(s.logits, s.vocab, s.x, rows, &m.output, kernels.ActNone, nil)
@@ -336,7 +341,7 @@ func (s *Session) linear(dst []float32, ld int, x []float32, rows int, w *linear
 	if err := s.quantizeRows(x, rows, w); err != nil {
 		return err
 	}
-	s.job = linearJob{dst, ld, rows, w, act, residual}
+	s.job = linearJob{dst, ld, 0, rows, w, act, residual}
 	s.pool.Run(s.opt.Threads, w.N/16, product(&s.set, rows, w, w.N/16), s.linearPart)
 	return nil
 }
@@ -357,7 +362,9 @@ func (s *Session) quantizeRows(x []float32, rows int, w *linear) error {
 // linearJob is the matrix product under way, for the workers.
 type linearJob struct {
 	dst      []float32
-	ld, rows int
+	ld       int
+	from     int // of the rows of s.q8, the first
+	rows     int
 	w        *linear
 	act      kernels.Activation
 	residual []float32
@@ -366,5 +373,5 @@ type linearJob struct {
 // multiplyPart computes blocks [from, to) of 16 output columns of s.job.
 func (s *Session) multiplyPart(worker, from, to int) {
 	j := &s.job
-	s.set.Linear(j.dst, j.ld, s.q8, s.q8Scale, j.rows, &j.w.Weights, 16*from, 16*to, j.act, j.residual, s.workers[worker].tile)
+	s.set.Linear(j.dst, j.ld, s.q8[j.from*j.w.K:], s.q8Scale[j.from:], j.rows, &j.w.Weights, 16*from, 16*to, j.act, j.residual, s.workers[worker].tile)
 }

@@ -85,6 +85,7 @@ type transformer struct {
 	decoder                          []decoderLayer
 	encoderNorm, decoderNorm         norm // pre-norm models only
 	output                           linear
+	shortlist                        *shortlist // nil: none
 }
 
 // binder takes tensors out of a file by name and checks their type, layout and shape. The first failure is kept, so that

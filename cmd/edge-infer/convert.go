@@ -29,15 +29,14 @@ holds all that running it takes. SRC is a folder:
   CTranslate2           model.bin with its vocabularies; or an .argosmodel
   Hugging Face Marian   config.json, model.safetensors or pytorch_model.bin,
   (OPUS-MT)             source.spm, target.spm, vocab.json
+  Firefox (Bergamot)    model.*.intgemm*.bin, *vocab.*.spm, lex.*.s2t.bin, as they
+                        are, .gz or .zst; or that .bin alone with --vocab
 
-or a file of training rows, which become a model of nearest neighbours:
+or a file:
 
-  CSV, TSV              a row of numbers a line, with a column of labels
-
-or a file of a recurrent network (RNN, LSTM, GRU):
-
-  PyTorch               a state dict: .pt, .safetensors; beside it NAME.json
-                        for what it does not say: vocabulary, tokenizer, output
+  CSV, TSV              training rows with a column of labels, for neighbours
+  PyTorch               a state dict of an RNN, LSTM or GRU: .pt, .safetensors;
+                        beside it NAME.json: vocabulary, tokenizer, output
   ONNX                  .onnx with a chain of LSTM, GRU or RNN nodes
 
 No Python is needed and nothing inside SRC is run. Tensors pass through a few rows
@@ -48,8 +47,7 @@ is complete. The table at the end says what int8 cost.`,
       --licence CC-BY-4.0 --source https://huggingface.co/Helsinki-NLP/opus-mt-zh-en
   edge-infer inspect zh-en.ei8                    # what came out
   edge-infer translate -m zh-en.ei8 你好           # does it speak?
-  edge-infer convert iris.csv -o iris.ei8 --label-column species
-  edge-infer classify -m iris.ei8 5.1,3.5,1.4,0.2`,
+  edge-infer convert iris.csv -o iris.ei8 --label-column species`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return &usageError{fmt.Sprintf("convert takes one source, but was given %d", len(args)), "edge-infer convert SRC -o FILE"}
@@ -73,6 +71,8 @@ is complete. The table at the end says what int8 cost.`,
 	flags.StringVar(&o.Source, "source", "", "`WHERE` the model came from: address, revision")
 	addKNNFlags(flags, &o.KNN)
 	flags.StringArrayVar(&o.Attributions, "attribution", nil, "a `LINE` to be shown with the model; may be given again")
+	flags.StringArrayVar(&o.Bergamot.Vocabs, "vocab", nil, "of a Firefox model: its SentencePiece `FILE`, or given twice: of the source, of the target")
+	flags.StringVar(&o.Bergamot.Shortlist, "shortlist", "", "of a Firefox model: the binary `FILE` of its lexical shortlist")
 	flags.StringVar(&o.RNN.Settings, "settings", "", "of a recurrent network: the JSON `FILE` that says what a checkpoint does not (default: NAME.json beside it)")
 	flags.StringArrayVar(&o.RNN.Map, "map", nil, "of a recurrent network: `OURS=THEIRS`, such as rnn=decoder.lstm, embed=tokens, head.0=classifier")
 	return cmd

@@ -61,8 +61,12 @@ type inspection struct {
 	Parameters int64            `json:"parameters"`
 	Sections   []sectionFacts   `json:"sections"`
 	Tokenizers []tokenizerFacts `json:"tokenizers,omitempty"`
-	Tensors    []tensorFacts    `json:"tensors"`
-	Plan       *planFacts       `json:"plan,omitempty"` // for a model that this version can run
+	Decoder    string           `json:"decoder,omitempty"` // how it learns of what it has said, if not by self-attention
+
+	Shortlist *edge.ShortlistInfo `json:"shortlist,omitempty"`
+
+	Tensors []tensorFacts `json:"tensors"`
+	Plan    *planFacts    `json:"plan,omitempty"` // for a model that this version can run
 }
 
 type sectionFacts struct {
@@ -146,6 +150,7 @@ func (r *inspection) addPlan(name string, file *modelfile.File) error {
 		return err
 	}
 	r.Plan = &planFacts{plan.Parts, plan.Anonymous, plan.Mapped}
+	r.Decoder, r.Shortlist = m.Config().DecoderMixer, m.Shortlist()
 	source, target := file.Section(modelfile.SectionTokenizerSource), file.Section(modelfile.SectionTokenizerTarget)
 	of := "source"
 	if target == nil {
@@ -187,6 +192,12 @@ func (r *inspection) table() []byte {
 	field("size", fmt.Sprintf("%s, %d tensors, %s parameters", megabytes(r.Size), len(r.Tensors), millions(r.Parameters)))
 	for _, t := range r.Tokenizers {
 		field("tokenizer", fmt.Sprintf("of %s: %s, %d tokens, %s", t.Of, t.Kind, t.Size, megabytes(int64(t.Bytes))))
+	}
+	if r.Decoder == edge.MixerSSRU {
+		field("decoder", "a recurrent state (ssru) instead of self-attention")
+	}
+	if l := r.Shortlist; l != nil {
+		field("shortlist", fmt.Sprintf("%d words always, up to %d of each source word, %d in all", l.First, l.Longest, l.Words))
 	}
 	w.Flush()
 

@@ -25,6 +25,7 @@ type translateFlags struct {
 	penalty             float32
 	memory              string
 	tokens, json        bool
+	noShortlist         bool
 }
 
 func newTranslateCommand() *cobra.Command {
@@ -67,6 +68,7 @@ number of threads, or the size of the batch.`,
 	flags.IntVar(&f.batch, "batch", 1, "lines to translate together if they are already there; takes more memory, never waits")
 	f.threads.add(flags)
 	flags.StringVar(&f.memory, "memory", "", "refuse to take more than `SIZE`, such as 64M (default: what the machine has free)")
+	flags.BoolVar(&f.noShortlist, "no-shortlist", false, "let every word come, also where the model lists those that can come of the source's: slower")
 	flags.BoolVar(&f.tokens, "tokens", false, "texts and translations are tokens of the model, separated by spaces")
 	flags.BoolVar(&f.json, "json", false, "one object a line: source, text, score, tokens, milliseconds")
 	return cmd
@@ -153,7 +155,7 @@ func (f *translateFlags) translator(m *edge.Model) (translateFunc, error) {
 	}
 	options := edge.Options{
 		MaxTarget: f.length, Batch: f.batch, Beam: f.beam, Threads: threads, CPUs: cpus,
-		LengthPenalty: f.penalty, Scores: f.json, Memory: memory,
+		LengthPenalty: f.penalty, Scores: f.json, Memory: memory, NoShortlist: f.noShortlist,
 	}
 	plan, err := m.Plan(options)
 	if err != nil {

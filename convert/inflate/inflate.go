@@ -2,6 +2,7 @@
 // small file become a very large one.
 //
 //	zlib, gzip, bzip2   by the standard library
+//	zstd                by github.com/klauspost/compress
 //	xz, lzma, lz4       by the packages below this folder
 //
 // Content up to 4 MB is kept in memory, more in a temporary file that Close removes.
@@ -20,6 +21,7 @@ import (
 
 	"github.com/edge-infer/edge-infer/convert/inflate/lz4"
 	"github.com/edge-infer/edge-infer/convert/inflate/lzma"
+	"github.com/klauspost/compress/zstd"
 )
 
 // Content may be maxFree bytes, or maxRatio times what it was compressed to if that is more. Real models of neighbours
@@ -37,7 +39,7 @@ var ErrBomb = errors.New("it unfolds to far more than its size allows")
 type Plain struct {
 	io.ReaderAt
 	Size   int64
-	Method string // "zlib", "gzip", "bz2", "xz", "lzma", "lz4"; "" for a file that is not compressed
+	Method string // "zlib", "gzip", "bz2", "zstd", "xz", "lzma", "lz4"; "" for a file that is not compressed
 
 	closers []func() error
 }
@@ -69,11 +71,24 @@ var methods = []struct {
 	{"zlib", "\x78\x5e", unzlib},
 	{"zlib", "\x78\x9c", unzlib},
 	{"zlib", "\x78\xda", unzlib},
+	{"zstd", "\x28\xb5\x2f\xfd", unzstd},
 }
 
 func unzlib(dst io.Writer, src io.Reader) error {
 	r, err := zlib.NewReader(src)
 	return copyAll(dst, r, err)
+}
+
+// maxWindow is how far back a zstd stream may refer, all of which the decoder holds: level 19 needs 8 MB.
+const maxWindow = 32 << 20
+
+func unzstd(dst io.Writer, src io.Reader) error {
+	r, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return copyAll(dst, r, nil)
 }
 
 func copyAll(dst io.Writer, src io.Reader, err error) error {
@@ -94,7 +109,10 @@ func Method(head []byte) string {
 }
 
 // Open opens a file. If it is compressed, all of it is decompressed now.
-func Open(path string) (*Plain, error) {
+func Open(path string) (*Plain, error) { return OpenIn("", path) }
+
+// OpenIn is Open with the folder dir for what does not fit into memory, "" for the system's.
+func OpenIn(dir, path string) (*Plain, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -105,7 +123,7 @@ func Open(path string) (*Plain, error) {
 	}
 	var p *Plain
 	if err == nil {
-		p, err = New(file, info.Size())
+		p, err = newIn(dir, file, info.Size())
 	}
 	if err != nil || p.Method != "" {
 		file.Close()
@@ -116,7 +134,9 @@ func Open(path string) (*Plain, error) {
 }
 
 // New is Open for what is open already; it does not close src.
-func New(src io.ReaderAt, size int64) (*Plain, error) {
+func New(src io.ReaderAt, size int64) (*Plain, error) { return newIn("", src, size) }
+
+func newIn(dir string, src io.ReaderAt, size int64) (*Plain, error) {
 	head := make([]byte, 8)
 	n, err := src.ReadAt(head[:min(size, 8)], 0)
 	if err != nil && err != io.EOF {
@@ -124,7 +144,7 @@ func New(src io.ReaderAt, size int64) (*Plain, error) {
 	}
 	for _, m := range methods {
 		if bytes.HasPrefix(head[:n], []byte(m.magic)) {
-			p, err := Spool("", io.NewSectionReader(src, 0, size), size, m.decode)
+			p, err := Spool(dir, io.NewSectionReader(src, 0, size), size, m.decode)
 			if err != nil {
 				return nil, fmt.Errorf("compressed with %s: %w", m.name, err)
 			}

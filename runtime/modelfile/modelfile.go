@@ -200,6 +200,7 @@ const (
 	SectionMeta            Kind = 'M' | 'E'<<8 | 'T'<<16 | 'A'<<24 // JSON
 	SectionTokenizerSource Kind = 'T' | 'O'<<8 | 'K'<<16 | 'S'<<24 // of the source language, or of both
 	SectionTokenizerTarget Kind = 'T' | 'O'<<8 | 'K'<<16 | 'T'<<24
+	SectionShortlist       Kind = 'L' | 'E'<<8 | 'X'<<16 | 'S'<<24 // which target words can come of a source word
 	SectionTensors         Kind = 'T' | 'E'<<8 | 'N'<<16 | 'S'<<24 // the index
 	SectionTensorData      Kind = 'D' | 'A'<<8 | 'T'<<16 | 'A'<<24
 )
@@ -216,13 +217,13 @@ func (k Kind) String() string {
 
 func (k Kind) known() bool {
 	switch k {
-	case SectionMeta, SectionTokenizerSource, SectionTokenizerTarget, SectionTensors, SectionTensorData:
+	case SectionMeta, SectionTokenizerSource, SectionTokenizerTarget, SectionShortlist, SectionTensors, SectionTensorData:
 		return true
 	}
 	return false
 }
 
-// SectionData is a section that Create copies into the file: a tokenizer, or a kind that only later versions know.
+// SectionData is a section that Create copies into the file: a tokenizer, a shortlist, or a kind that only later versions know.
 type SectionData struct {
 	Kind     Kind
 	Data     []byte
@@ -238,9 +239,8 @@ type SectionInfo struct {
 	Optional bool
 }
 
-// features are the entries of Meta.Requires that this version can run. None exist yet: the first one is added by the
-// change that needs it.
-var features = map[string]bool{}
+// features are the entries of Meta.Requires that this version can run: "ssru", a decoder with a recurrent state.
+var features = map[string]bool{"ssru": true}
 
 // FormatError says that a file is not an .ei8 file this version can use. Every corruption is reported as one.
 type FormatError struct {

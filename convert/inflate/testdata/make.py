@@ -1,5 +1,5 @@
-"""Writes one text compressed with settings that joblib does not use: python3.12 -m pip install lz4; python make.py"""
-import lzma, os, random, zlib
+"""Writes one text compressed with settings that joblib does not use: python3.12 -m pip install lz4; python make.py (zstd: the program, 1.5.4)"""
+import lzma, os, random, subprocess, zlib
 import lz4.frame
 os.chdir(os.path.dirname(os.path.abspath(__file__)))
 random.seed(8)
@@ -28,3 +28,12 @@ for i, o in enumerate([dict(block_linked=True, block_size=4, content_checksum=Tr
 write("sha256.xz", lzma.compress(b"x", check=lzma.CHECK_SHA256))
 write("filter.xz", lzma.compress(b"x", filters=[{"id": lzma.FILTER_DELTA, "dist": 4}, {"id": lzma.FILTER_LZMA2}]))
 write("dictionary.xz", lzma.compress(b"x", filters=lz(lzma.FILTER_LZMA2, dict_size=1 << 29)))
+
+
+def zstd(data, *options):
+    return subprocess.run(["zstd", "-q", *options], input=data, stdout=subprocess.PIPE, check=True).stdout
+
+
+write("text.zst", zstd(raw[:3000], "-1", "--check") + zstd(raw[3000:], "-19", "--check"))
+write("window.zst", zstd(b"x" * 200, "--ultra", "-22", "--long=27"))  # of unknown size, so that the window is what the level says: 128 MB
+write("bomb.zst", zstd(bytes(70 << 20), "-19"))
