@@ -69,4 +69,3 @@ func topKAVX2(idx []int32, val []float32, x []float32) int {
 	}
 	return k
 }
-
