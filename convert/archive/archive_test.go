@@ -15,6 +15,7 @@ import (
 
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
 	"github.com/edge-infer/edge-infer/convert/checkpoint/checkpointtest"
+	"github.com/edge-infer/edge-infer/runtime/fuzztest"
 )
 
 // member is a file to be put into an archive, stored or, with the method 8, compressed.
@@ -222,6 +223,6 @@ func FuzzOpen(f *testing.F) {
 	f.Add(build(f, member{"a/stored", "stored", 0}, member{"a/packed", strings.Repeat("packed", 1000), 8}))
 	f.Add(build(f, member{"bomb", strings.Repeat("\x00", 1<<20), 8}))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		checkpointtest.Bounded(t, len(data), func() { _ = openAll(data, "") })
+		fuzztest.Bounded(t, len(data), func() { _ = openAll(data, "") })
 	})
 }

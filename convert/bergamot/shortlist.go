@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
+	"github.com/edge-infer/edge-infer/convert/inflate"
 )
 
 // A lexical shortlist, little-endian:
@@ -37,6 +38,10 @@ func OpenShortlist(path string, source, target int) (*Shortlist, error) {
 		return nil, err
 	}
 	defer file.Close()
+	return readShortlist(path, file, source, target)
+}
+
+func readShortlist(path string, file *inflate.Plain, source, target int) (*Shortlist, error) {
 	fail := func(offset int64, format string, args ...any) (*Shortlist, error) {
 		return nil, &checkpoint.Error{File: path, Offset: offset, Reason: fmt.Sprintf(format, args...), Do: "copy or download it again"}
 	}

@@ -10,9 +10,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
 	"github.com/edge-infer/edge-infer/convert/checkpoint/checkpointtest"
+	"github.com/edge-infer/edge-infer/runtime/fuzztest"
 )
 
 // TestTypes reads what CTranslate2 4.8.5 wrote and loaded, in each of its quantizations.
@@ -471,7 +473,7 @@ func TestMemory(t *testing.T) {
 		many = append(many, variable{name: string([]byte{byte(i>>12) + 32, byte(i>>6&63) + 32, byte(i&63) + 32}), dtype: 1, data: []byte{1}})
 	}
 	for _, data := range [][]byte{build(6, "X", 1, many), build(1, "", 1, many)} {
-		checkpointtest.Bounded(t, 4*len(data), func() { _ = openBytes(data) })
+		fuzztest.Bounded(t, 4*len(data), func() { _ = openBytes(data) })
 	}
 }
 
@@ -488,7 +490,24 @@ func FuzzOpen(f *testing.F) {
 			{"transformer/encoder/kernel:0", []uint32{1}, 2, []byte{4, 0}}}, [2]string{"b", "w/weight"}))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		checkpointtest.Bounded(t, len(data), func() { _ = openBytes(data) })
+		fuzztest.Bounded(t, len(data), func() { _ = openBytes(data) })
+	})
+}
+
+// FuzzConfig opens a small model with any config.json and any vocabulary, of version 2, where the model speaks for itself, and 6.
+func FuzzConfig(f *testing.F) {
+	var models [][]byte
+	for _, version := range []uint32{2, 6} {
+		models = append(models, build(version, "TransformerSpec", 4, []variable{{"w/weight", []uint32{2, 2}, 1, make([]byte, 4)},
+			{"w/weight_scale", []uint32{2}, 0, floats(1, 2)}, {"num_heads", nil, 1, []byte{4}}, {"unk_token", []uint32{3}, 1, []byte("UNK")}}))
+	}
+	f.Add([]byte(`{"unk_token": "<u>", "decoder_start_token": "a", "add_source_eos": true, "layer_norm_epsilon": 1e-6, "other": [1]}`), []byte(`["<s>", "</s>", "a"]`))
+	f.Add([]byte(`{"layer_norm_epsilon": null, "quantization_type": 1}`), []byte("[]"))
+	f.Fuzz(func(t *testing.T, config, vocabulary []byte) {
+		for _, model := range models {
+			files := fstest.MapFS{"model.bin": {Data: model}, "config.json": {Data: config}, "shared_vocabulary.json": {Data: vocabulary}}
+			fuzztest.Bounded(t, len(model)+len(config)+len(vocabulary), func() { _, _ = Open(files, "f") })
+		}
 	})
 }
 
@@ -496,7 +515,7 @@ func FuzzVocabulary(f *testing.F) {
 	f.Add([]byte("a\r\nb\r\n"), false)
 	f.Add([]byte(`["a", "\u00e9"]`), true)
 	f.Fuzz(func(t *testing.T, text []byte, isJSON bool) {
-		checkpointtest.Bounded(t, len(text), func() {
+		fuzztest.Bounded(t, len(text), func() {
 			if isJSON {
 				_, _ = parseJSON(text)
 			} else {

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/edge-infer/edge-infer/convert/checkpoint/checkpointtest"
+	"github.com/edge-infer/edge-infer/runtime/fuzztest"
 )
 
 func TestRead(t *testing.T) {
@@ -55,7 +55,7 @@ func TestMalformed(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add("1 1:0.5 3:-2\n-1 2:1 # x\n")
 	f.Fuzz(func(t *testing.T, data string) {
-		checkpointtest.Bounded(t, 16*len(data), func() {
+		fuzztest.Bounded(t, len(data), func() {
 			if d, err := Read(strings.NewReader(data), "x"); err == nil && d.Cols < 1<<16 {
 				row := make([]float64, d.Cols)
 				for i := range min(d.Rows(), 10) {

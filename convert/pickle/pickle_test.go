@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/edge-infer/edge-infer/convert/checkpoint/checkpointtest"
+	"github.com/edge-infer/edge-infer/runtime/fuzztest"
 )
 
 func readFile(t testing.TB, name string) []byte {
@@ -302,7 +303,7 @@ func TestMemory(t *testing.T) {
 	} {
 		// What the nodes keep is within the budget; slices that grew have left several times that behind.
 		budget := 8*len(data) + 16<<20
-		checkpointtest.Bounded(t, 5*budget/8, func() {
+		fuzztest.Bounded(t, 5*budget/8, func() {
 			var before, after runtime.MemStats
 			runtime.GC()
 			runtime.ReadMemStats(&before)
@@ -334,7 +335,7 @@ func FuzzRead(f *testing.F) {
 		f.Add(readFile(f, fmt.Sprintf("evil_system_%d.pkl", protocol)))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		checkpointtest.Bounded(t, len(data), func() {
+		fuzztest.Bounded(t, len(data), func() {
 			n, _, err := readBytes(data)
 			if err == nil {
 				_ = Describe(n)

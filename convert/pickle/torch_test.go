@@ -14,6 +14,7 @@ import (
 
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
 	"github.com/edge-infer/edge-infer/convert/checkpoint/checkpointtest"
+	"github.com/edge-infer/edge-infer/runtime/fuzztest"
 )
 
 func TestTorch(t *testing.T) {
@@ -273,7 +274,7 @@ func FuzzTorch(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		checkpointtest.Bounded(t, len(data), func() { _, _ = torchBytes(data) })
+		fuzztest.Bounded(t, len(data), func() { _, _ = torchBytes(data) })
 	})
 }
 
@@ -282,6 +283,6 @@ func FuzzState(f *testing.F) {
 	f.Add([]byte(tensor(storage + "K\x00K\x02K\x03\x86K\x03K\x01\x86" + rest)))
 	f.Fuzz(func(t *testing.T, pickle []byte) {
 		data := archive(t, member{"a/data.pkl", string(pickle)}, member{"a/data/0", strings.Repeat("\x00\x00\x80\x3f", 6)})
-		checkpointtest.Bounded(t, len(data), func() { _, _ = torchBytes(data) })
+		fuzztest.Bounded(t, len(data), func() { _, _ = torchBytes(data) })
 	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
 	"github.com/edge-infer/edge-infer/convert/checkpoint/checkpointtest"
+	"github.com/edge-infer/edge-infer/runtime/fuzztest"
 )
 
 func TestTypes(t *testing.T) {
@@ -214,8 +215,18 @@ func TestMemory(t *testing.T) {
 		file(`{"`+strings.Repeat("a", 1<<22)+`":1}`, 0),
 		file(`{"a":{"shape":[`+strings.Repeat("1,", 1<<20), 0),
 	} {
-		checkpointtest.Bounded(t, len(data), func() { _ = openBytes(data) })
+		fuzztest.Bounded(t, len(data), func() { _ = openBytes(data) })
 	}
+}
+
+// FuzzHeader fuzzes the header alone: its length is that which the file says, and some data follow.
+func FuzzHeader(f *testing.F) {
+	f.Add(`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"__metadata__":{"format":"pt"}}`, uint16(8))
+	f.Add(`{"a":{"dtype":"F16","shape":[1,2],"data_offsets":[8,12]},"b":{"shape":[],"data_offsets":[0,8],"dtype":"I64"}}  `, uint16(12))
+	f.Fuzz(func(t *testing.T, header string, data uint16) {
+		b := file(header, int(data))
+		fuzztest.Bounded(t, len(b), func() { _ = openBytes(b) })
+	})
 }
 
 func FuzzOpen(f *testing.F) {
@@ -227,6 +238,6 @@ func FuzzOpen(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		checkpointtest.Bounded(t, len(data), func() { _ = openBytes(data) })
+		fuzztest.Bounded(t, len(data), func() { _ = openBytes(data) })
 	})
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/edge-infer/edge-infer/convert/checkpoint/checkpointtest"
 	"github.com/edge-infer/edge-infer/convert/onnx"
+	"github.com/edge-infer/edge-infer/runtime/fuzztest"
 )
 
 // open matches a model in memory and reads its rows.
@@ -123,6 +123,6 @@ func FuzzOpen(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		checkpointtest.Bounded(t, 100*len(data)+16<<20, func() { _, _ = open(data) })
+		fuzztest.Bounded(t, len(data), func() { _, _ = open(data) })
 	})
 }

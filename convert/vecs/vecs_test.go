@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/edge-infer/edge-infer/convert/checkpoint/checkpointtest"
+	"github.com/edge-infer/edge-infer/runtime/fuzztest"
 )
 
 func words(v ...uint32) string {
@@ -78,6 +78,6 @@ func FuzzRead(f *testing.F) {
 	f.Add(fvecs, byte('f'))
 	f.Add(bvecs, byte('b'))
 	f.Fuzz(func(t *testing.T, data string, kind byte) {
-		checkpointtest.Bounded(t, 64*len(data), func() { _, _ = open(data, kind) })
+		fuzztest.Bounded(t, len(data), func() { _, _ = open(data, kind) })
 	})
 }

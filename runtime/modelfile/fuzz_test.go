@@ -3,6 +3,8 @@ package modelfile
 import (
 	"os"
 	"testing"
+
+	"github.com/edge-infer/edge-infer/runtime/fuzztest"
 )
 
 // FuzzOpen gives Open anything at all, with the checksums made right so that they are not the only wall. Nothing may panic,
@@ -26,12 +28,14 @@ func FuzzOpen(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		b = aligned(b)
 		for range 2 {
-			file, err := openBytes(b)
-			if err == nil {
-				readAll(file)
-			} else if !isFormatError(err) {
-				t.Errorf("error %v", err)
-			}
+			fuzztest.Bounded(t, len(b), func() {
+				file, err := openBytes(b)
+				if err == nil {
+					readAll(file)
+				} else if !isFormatError(err) {
+					t.Errorf("error %v", err)
+				}
+			})
 			if len(b) >= headerSize {
 				fixSums(b)
 			}

@@ -1,12 +1,15 @@
 package text
 
 import (
+	"bytes"
 	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/edge-infer/edge-infer/runtime/fuzztest"
 )
 
 var fuzzTexts = []string{
@@ -29,13 +32,17 @@ func FuzzBuild(f *testing.F) {
 	f.Add(byteModel(f).bytes(), fuzzTexts[3])
 	f.Fuzz(func(t *testing.T, spm []byte, s string) {
 		for _, vocab := range []map[string]int32{nil, {"<unk>": 0, "</s>": 1, "a": 2, "▁a": 3, "龘": 5}} {
-			image, err := Build(spm, vocab)
+			var image []byte
+			var err error
+			fuzztest.Bounded(t, len(spm), func() { image, err = Build(spm, vocab) })
 			if err != nil {
 				continue
 			}
 			tok := mustOpen(t, image, nil)
-			exercise(tok, s)
-			checkIDs(t, tok, s)
+			fuzztest.Bounded(t, len(image)+len(s), func() {
+				exercise(tok, s)
+				checkIDs(t, tok, s)
+			})
 		}
 	})
 }
@@ -70,32 +77,77 @@ func FuzzOpen(f *testing.F) {
 		if len(image) > 12 {
 			binary.LittleEndian.PutUint32(image[8:], uint32(len(image))) // else every change of size ends there
 		}
-		if tok, err := Open(image); err == nil {
-			exercise(tok, s)
-		}
+		fuzztest.Bounded(t, len(image)+len(s), func() {
+			if tok, err := Open(image); err == nil {
+				exercise(tok, s)
+			}
+		})
 	})
 }
 
-// FuzzEncode cuts and joins any text with real models, and splits it into sentences.
-func FuzzEncode(f *testing.F) {
-	var toks []*Tokenizer
+// manyTokenizers has one of each kind.
+func manyTokenizers(f *testing.F) (toks []*Tokenizer) {
 	for _, name := range []string{"en", "zh-byte", "bpe-mixed", "bpe-keep", "word-mixed", "char-mixed", "odd-bpe12"} {
 		toks = append(toks, openSPM(f, "testdata/"+name+".model"))
 	}
-	tokens, err := BuildTokens([]string{"a", "b", "<unk>"})
-	toks = append(toks, mustOpen(f, tokens, err))
+	for _, build := range []func([]string) ([]byte, error){BuildTokens, BuildWords, BuildChars} {
+		image, err := build([]string{"a", "b", "<unk>"})
+		toks = append(toks, mustOpen(f, image, err))
+	}
+	return toks
+}
+
+// FuzzEncode cuts any text with real models and joins the pieces.
+func FuzzEncode(f *testing.F) {
+	toks := manyTokenizers(f)
 	for _, s := range fuzzTexts {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		checkSpans(t, s)
 		for _, tok := range toks {
-			checkIDs(t, tok, s)
-			var sc Scratch
-			out := tok.Decode([]byte("before"), tok.Encode(nil, s, &sc))
-			if tok.Kind() != "tokens" && !utf8.Valid(out) {
-				t.Fatalf("%q decodes as %q", s, out)
-			}
+			fuzztest.Bounded(t, len(s), func() {
+				checkIDs(t, tok, s)
+				var sc Scratch
+				out := tok.Decode([]byte("before"), tok.Encode(nil, s, &sc))
+				if tok.Kind() != "tokens" && !utf8.Valid(out) {
+					t.Fatalf("%q decodes as %q", s, out)
+				}
+			})
 		}
+	})
+}
+
+// FuzzDecode joins any ids, those that no text becomes and those out of range too: text comes of it, behind what stood there before.
+func FuzzDecode(f *testing.F) {
+	toks := manyTokenizers(f)
+	f.Add([]byte{0, 0, 1, 0, 2, 0, 3, 0, 255, 255})
+	f.Add([]byte{3, 0, 230, 0, 4, 0, 131, 0, 0, 128})
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		ids := make([]int32, len(raw)/2)
+		for i := range ids {
+			ids[i] = int32(int16(binary.LittleEndian.Uint16(raw[2*i:])))
+		}
+		for _, tok := range toks {
+			size := len(ids) * (len(tok.unkText) + 1)
+			for _, id := range ids {
+				size += len(tok.Piece(id))
+			}
+			fuzztest.Bounded(t, size, func() {
+				out := tok.Decode([]byte("before"), ids)
+				if !bytes.HasPrefix(out, []byte("before")) || !utf8.Valid(out) {
+					t.Fatalf("%s: %v decodes as %q", tok.Kind(), ids, out)
+				}
+			})
+		}
+	})
+}
+
+// FuzzSentences splits any text.
+func FuzzSentences(f *testing.F) {
+	for _, s := range append(fuzzTexts, "He said: \"3.14 (No. 5)!\" 你好……“再见。” www.w3.org, e.g. U.S. A.\r\nx", "'.' \".\" a.\u2028b\u00a0.\u3000C") {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		fuzztest.Bounded(t, len(s), func() { checkSpans(t, s) })
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"math"
 	"os"
-	"runtime/metrics"
 	"testing"
 
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
@@ -62,25 +61,6 @@ func Compare(t *testing.T, c *checkpoint.Checkpoint, path string) {
 			}
 		}
 	}
-}
-
-// Bounded runs f and fails if it allocated more than 8 times the size of its input and 16 MB, counting
-// everything, what was freed too.
-func Bounded(t testing.TB, size int, f func()) {
-	t.Helper()
-	before := allocated()
-	f()
-	if used, limit := allocated()-before, uint64(8*size+16<<20); used > limit {
-		t.Errorf("%d bytes of input made it allocate %d, more than %d", size, used, limit)
-	}
-}
-
-// allocated is how much this process has allocated so far. (runtime.ReadMemStats stops the world, too slow for
-// fuzzing.)
-func allocated() uint64 {
-	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
-	metrics.Read(sample)
-	return sample[0].Value.Uint64()
 }
 
 // Drain reads every tensor, a few rows, in every way. What comes of it does not matter; it must not panic.
