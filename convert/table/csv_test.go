@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
+	"github.com/edge-infer/edge-infer/runtime/fuzztest"
 )
 
 func TestReadCSV(t *testing.T) {
@@ -71,4 +72,18 @@ func TestReadCSVErrors(t *testing.T) {
 			t.Errorf("%q: %v, want %q", c.text, err, c.want)
 		}
 	}
+}
+
+func FuzzReadCSV(f *testing.F) {
+	f.Add("a,b,class\n1,2,x\n3,4,y\n", "", "class")
+	f.Add("\uFEFF\"a,1\"; label\n\n1;\"x \"\"y\"\"\"\n", "yes", "")
+	f.Add("1\t2\t3\n4\t5\t6", "no", "none")
+	f.Fuzz(func(t *testing.T, text, header, label string) {
+		fuzztest.Bounded(t, len(text), func() {
+			d, err := ReadCSV(strings.NewReader(text), "x", Options{Header: header, Label: label})
+			if err == nil && (len(d.Values) != d.Rows*d.Cols || d.Rows == 0 || d.Cols == 0 || d.Labels != nil && len(d.Labels) != d.Rows) {
+				t.Errorf("%d rows of %d columns, %d values, %d labels", d.Rows, d.Cols, len(d.Values), len(d.Labels))
+			}
+		})
+	})
 }
