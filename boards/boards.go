@@ -1,4 +1,5 @@
-// Package boards says what the machine is: its model, its cores, its memory. It only reads what the kernel tells everybody
+// Package boards says what the machine is: its model, its cores, its memory; and what is known of boards that are not at
+// hand. Of the machine it only reads what the kernel tells everybody
 // under /proc and /sys, never fails, and leaves empty what is not known: on a machine that tells nothing a Board still has
 // its cores and its page size.
 package boards
@@ -24,6 +25,9 @@ type Board struct {
 	MemTotal     int64  `json:"mem_total,omitempty"`     // bytes the kernel manages: less than the module, the GPU has the rest
 	MemAvailable int64  `json:"mem_available,omitempty"` // bytes that programs can have without swapping
 	PageSize     int    `json:"page_size"`               // bytes; 16384 on the kernels of a Raspberry Pi 5
+
+	Temperature float64  `json:"temperature,omitempty"` // degrees Celsius, of the hottest zone; 0: not told
+	Throttling  []string `json:"throttling,omitempty"`  // what holds the clock down now, or has since the machine started
 }
 
 // CPU is one kind of core.
@@ -34,26 +38,19 @@ type CPU struct {
 	Revision    string `json:"revision,omitempty"`    // "r0p4": variant and revision
 	Cores       []int  `json:"cores"`                 // numbers of the cores, as cpuinfo counts them
 	Capacity    int    `json:"capacity,omitempty"`    // of the fastest of them, as the kernel rates cores: the machine's best is 1024
+
+	MHz      int     `json:"mhz,omitempty"`      // clock of the first of them now
+	MaxMHz   int     `json:"max_mhz,omitempty"`  // and the most it can be
+	Governor string  `json:"governor,omitempty"` // what chooses the clock
+	Caches   []Cache `json:"caches,omitempty"`   // of data, of the first of them, nearest first; many kernels tell none
 }
 
-// armParts names the cores of Arm (implementer 0x41) that are found on small boards, and the servers that stand in for them
-// when something is tried out.
-var armParts = map[int]string{
-	0xb76: "ARM1176",
-	0xc07: "Cortex-A7",
-	0xd03: "Cortex-A53",
-	0xd04: "Cortex-A35",
-	0xd05: "Cortex-A55",
-	0xd07: "Cortex-A57",
-	0xd08: "Cortex-A72",
-	0xd09: "Cortex-A73",
-	0xd0b: "Cortex-A76",
-	0xd0c: "Neoverse-N1",
-	0xd49: "Neoverse-N2",
+// Cache is one level of a core's caches.
+type Cache struct {
+	Level int `json:"level"`
+	KB    int `json:"kb"`
+	Cores int `json:"cores,omitempty"` // that share it, 0: not told
 }
-
-// littleParts are the cores of Arm that are built to be small. Beside others on one chip they are the slow ones.
-var littleParts = []int{0xc07, 0xd03, 0xd04, 0xd05}
 
 // Detect describes the machine that the program runs on.
 func Detect() Board {
@@ -67,7 +64,8 @@ func Detect() Board {
 func DetectIn(root string) Board {
 	b := Board{PageSize: os.Getpagesize()}
 	b.readCPUInfo(filepath.Join(root, "proc/cpuinfo"))
-	b.readCapacities(filepath.Join(root, "sys/devices/system/cpu"))
+	b.readCores(filepath.Join(root, "sys/devices/system/cpu"))
+	b.readThermal(root)
 	// The device tree ends its strings with NUL. On Linux the first path is a link to the second.
 	for _, path := range []string{"proc/device-tree/model", "sys/firmware/devicetree/base/model"} {
 		if raw, err := os.ReadFile(filepath.Join(root, path)); err == nil {
@@ -133,8 +131,8 @@ const maxCores = 4096
 // addCore puts a core to its kind. The kernel's own name of an Arm core is its architecture ("ARMv7 Processor rev 4"), so
 // the part number's name goes before it.
 func (b *Board) addCore(c CPU, number int) {
-	if name := armParts[c.Part]; name != "" && c.Implementer == 0x41 {
-		c.Name = name
+	if kind := coreOf(c.Implementer, c.Part); kind != nil {
+		c.Name = kind.Name
 	}
 	for i := range b.CPUs {
 		k := &b.CPUs[i]
@@ -145,27 +143,6 @@ func (b *Board) addCore(c CPU, number int) {
 	}
 	c.Cores = []int{number}
 	b.CPUs = append(b.CPUs, c)
-}
-
-// readCapacities reads how the kernel rates each core. Kernels of boards with cores of one kind may have no such file.
-func (b *Board) readCapacities(folder string) {
-	for i := range b.CPUs {
-		for _, core := range b.CPUs[i].Cores {
-			if n, ok := readInt(filepath.Join(folder, fmt.Sprintf("cpu%d/cpu_capacity", core))); ok {
-				b.CPUs[i].Capacity = max(b.CPUs[i].Capacity, int(min(n, 1024)))
-			}
-		}
-	}
-}
-
-// readInt reads a file that holds one number, as sysfs has them; false for no file, no number, or a negative one.
-func readInt(path string) (int64, bool) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return 0, false
-	}
-	n, err := strconv.ParseInt(strings.TrimSpace(string(raw)), 10, 64)
-	return n, err == nil && n >= 0
 }
 
 // BigCores are the numbers of the fast cores of a machine that has slow ones beside them, such as the Cortex-A76 of an
@@ -180,7 +157,8 @@ func (b Board) BigCores() []int {
 	}
 	var big []int
 	for _, c := range b.CPUs {
-		slow := c.Implementer == 0x41 && slices.Contains(littleParts, c.Part)
+		kind := coreOf(c.Implementer, c.Part)
+		slow := kind != nil && kind.Little
 		if rated {
 			slow = 4*c.Capacity < 3*best
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/edge-infer/edge-infer/kernels"
 	edge "github.com/edge-infer/edge-infer/runtime"
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
 )
@@ -55,9 +56,6 @@ func (f *benchModelFlags) transformer(ctx context.Context, m *edge.Model, source
 			sentences[i][j] = random.Int32N(int32(m.Config().SourceVocab))
 		}
 	}
-	encoder := func(name string) bool {
-		return strings.HasPrefix(name, "encoder.") || strings.HasSuffix(name, ".cross.kv")
-	}
 	return benchCase{
 		subject: []benchField{{"source", source}, {"target", target}, {"batch", batch}},
 		run:     func() (modelRun, error) { return runTransformer(ctx, s, sentences) },
@@ -68,11 +66,30 @@ func (f *benchModelFlags) transformer(ctx context.Context, m *edge.Model, source
 				{"encode_tok_per_s", float64(source*batch) / r.encode.Seconds()},
 			}
 		},
-		reads: []weightRead{
-			{matrices(m, encoder), 1, float64(batch * (source + sourceExtra(m)))},
-			{matrices(m, func(name string) bool { return !encoder(name) }), float64(target), float64(batch)},
-		},
+		reads: transformerReads(m, source, target, batch),
 	}, nil
+}
+
+// transformerReads is a batch of sentences: the encoder once, with all their tokens, the decoder for each target token. Of an
+// output matrix with a shortlist so many rows are read as source words have on average.
+func transformerReads(m *edge.Model, source, target, batch int) []weightRead {
+	encoder := func(name string) bool {
+		return strings.HasPrefix(name, "encoder.") || strings.HasSuffix(name, ".cross.kv")
+	}
+	output := "decoder.out"
+	if m.Config().TiedOutput {
+		output = "decoder.embed"
+	}
+	last := matrices(m, func(name string) bool { return name == output })
+	if l := m.Shortlist(); l != nil && len(last) == 1 {
+		rows := l.First + source*l.Words/m.Config().SourceVocab
+		last[0] = last[0][:min(len(last[0]), kernels.Pad16(rows)*kernels.Pad16(m.Config().Dim))]
+	}
+	decoder := matrices(m, func(name string) bool { return !encoder(name) && name != output })
+	return []weightRead{
+		{matrices(m, encoder), 1, float64(batch * (source + sourceExtra(m)))},
+		{append(decoder, last...), float64(target), float64(batch)},
+	}
 }
 
 func runTransformer(ctx context.Context, s *edge.Session, sentences [][]int32) (modelRun, error) {
@@ -143,14 +160,6 @@ func (f *benchModelFlags) recurrent(m *edge.Model, steps int) (benchCase, error)
 		}
 		return s.Run(dst, x[from*cfg.Input:to*cfg.Input], to-from, nil)
 	}
-	recurrent := func(name string) bool {
-		return strings.HasPrefix(name, "layers.") && !strings.HasSuffix(name, ".input")
-	}
-	reads := []weightRead{{matrices(m, func(name string) bool { return !recurrent(name) }), 1, float64(steps)}}
-	for i := range cfg.Layers { // layer by layer, so that a layer stays in the second-level cache
-		prefix := fmt.Sprintf("layers.%d.", i)
-		reads = append(reads, weightRead{matrices(m, func(name string) bool { return recurrent(name) && strings.HasPrefix(name, prefix) }), float64(steps), 1})
-	}
 	return benchCase{
 		subject: []benchField{{"steps", steps}},
 		run: func() (modelRun, error) {
@@ -182,8 +191,21 @@ func (f *benchModelFlags) recurrent(m *edge.Model, steps int) (benchCase, error)
 				{"ms_first_token", milliseconds(r.first)},
 			}
 		},
-		reads: reads,
+		reads: recurrentReads(m, steps),
 	}, nil
+}
+
+// recurrentReads is steps in one call: what does not wait for the step before once, with all of them.
+func recurrentReads(m *edge.Model, steps int) []weightRead {
+	recurrent := func(name string) bool {
+		return strings.HasPrefix(name, "layers.") && !strings.HasSuffix(name, ".input")
+	}
+	reads := []weightRead{{matrices(m, func(name string) bool { return !recurrent(name) }), 1, float64(steps)}}
+	for i := range m.RNNConfig().Layers { // layer by layer, so that a layer stays in the second-level cache
+		prefix := fmt.Sprintf("layers.%d.", i)
+		reads = append(reads, weightRead{matrices(m, func(name string) bool { return recurrent(name) && strings.HasPrefix(name, prefix) }), float64(steps), 1})
+	}
+	return reads
 }
 
 // neighbors is a search for some queries side by side, which are rows of the model, evenly spread.
@@ -199,10 +221,6 @@ func (f *benchModelFlags) neighbors(m *edge.Model, queries int) (benchCase, erro
 		return benchCase{}, err
 	}
 	cfg := m.KNN()
-	scanned := weightRead{matrices(m, func(string) bool { return true }), 1, 0}
-	if cfg.Class == edge.ClassDot {
-		scanned.rows = float64(queries) // differences are no multiply-adds
-	}
 	ranked := int64(0)
 	next := 0
 	return benchCase{
@@ -231,6 +249,15 @@ func (f *benchModelFlags) neighbors(m *edge.Model, queries int) (benchCase, erro
 				{"rows_ranked", float64(ranked) / float64(queries)},
 			}
 		},
-		reads: []weightRead{scanned},
+		reads: neighborReads(m, queries),
 	}, nil
+}
+
+// neighborReads is a scan of all rows for some queries at once; the few rows that are ranked are not counted.
+func neighborReads(m *edge.Model, queries int) []weightRead {
+	scanned := weightRead{matrices(m, func(string) bool { return true }), 1, 0}
+	if m.KNN().Class == edge.ClassDot {
+		scanned.rows = float64(queries) // differences are no multiply-adds
+	}
+	return []weightRead{scanned}
 }

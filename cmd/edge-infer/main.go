@@ -93,7 +93,7 @@ is not the right one, 4 not enough memory, 5 could not read or write, 130 Ctrl-C
 		fmt.Fprintln(cmd.OutOrStdout(), "\nedge-infer COMMAND --help shows how, with examples.")
 	})
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newTranslateCommand(), newClassifyCommand(), newCompleteCommand(), newRecallCommand(), newRunCommand(), newConvertCommand(), newInspectCommand(), newKernelsCommand(), newBenchCommand(), newVersionCommand())
+	root.AddCommand(newTranslateCommand(), newClassifyCommand(), newCompleteCommand(), newRecallCommand(), newRunCommand(), newConvertCommand(), newInspectCommand(), newKernelsCommand(), newBoardsCommand(), newBenchCommand(), newVersionCommand())
 	// cobra writes the completion scripts; made now, so that their mistakes of use get our exit code.
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()
