@@ -2,8 +2,9 @@ package kernels
 
 import "fmt"
 
-// The recurrent gates: what turns a row of sums into the next state. As Linear does, they drive functions of the Set, 16 units
-// at a time, so that the gates of those units are read once and every set gives the bits of generic.
+// The recurrent gates: what turns a row of sums into the next state, 16 units at a time, so that the gates of those units are
+// read once. What common models have is one function of the Set, written whole in assembly; peepholes, coupled gates, clipping
+// and the other convention of the GRU drive the Set's Sigmoid and Tanh. Every set gives the bits of generic.
 //
 // Gates lie in groups, 16 units of one gate after 16 units of the next, so that lanes are units.
 
@@ -27,6 +28,10 @@ func (s *Set) LSTM(h, c, gates, peephole []float32, clip float32, coupled bool) 
 	h, gates = cut(h, n), cut(gates, 4*n)
 	if peephole != nil {
 		peephole = cut(peephole, 3*n)
+	}
+	if s.lstm != nil && peephole == nil && clip == 0 && !coupled && n > 0 {
+		s.lstm(&h[0], &c[0], &gates[0], n)
+		return
 	}
 	for u := 0; u < n; u += Lanes {
 		g := gates[4*u : 4*u+64 : 4*u+64]
@@ -82,6 +87,10 @@ func (s *Set) GRU(h, x, p []float32, clip float32) {
 		panic(fmt.Sprintf("kernels: GRU of %d units, must be a multiple of 16", n))
 	}
 	x, p = cut(x, 3*n), cut(p, 3*n)
+	if s.gru != nil && clip == 0 && n > 0 {
+		s.gru(&h[0], &x[0], &p[0], n)
+		return
+	}
 	for u := 0; u < n; u += Lanes {
 		xu, pu := x[3*u:3*u+48:3*u+48], p[3*u:3*u+48:3*u+48]
 		s.Add(xu[:32], pu[:32])

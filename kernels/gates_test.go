@@ -100,6 +100,38 @@ func TestGates(t *testing.T) {
 	}
 }
 
+// TestGatesOfEdges puts into every gate and state what is not a usual number, one of them a unit.
+func TestGatesOfEdges(t *testing.T) {
+	inf := float32(math.Inf(1))
+	edges := []float32{0, float32(math.Copysign(0, -1)), 1e-42, -1e-42, 0.62499994, 0.625, -0.625, 43.9, 44, -43.9, 87.3, -87.4, 88.8, -88.8, 1e30, -1e30,
+		math.MaxFloat32, -math.MaxFloat32, inf, -inf, float32(math.NaN())}
+	r := rand.New(rand.NewPCG(9, 9))
+	const n = 512
+	pick := func(m int) []float32 {
+		x := spread(r, m, 1)
+		for i := range x {
+			if r.IntN(3) == 0 {
+				x[i] = edges[r.IntN(len(edges))]
+			}
+		}
+		return x
+	}
+	for range 20 {
+		gates, c, x, p, h := pick(4*n), pick(n), pick(3*n), pick(3*n), pick(n)
+		wantH, wantC, wantGRU := make([]float32, n), append([]float32{}, c...), append([]float32{}, h...)
+		plainLSTM(wantH, wantC, gates, nil, 0, false)
+		plainGRU(wantGRU, x, p, 0)
+		for _, s := range Available() {
+			gotH, gotC, gotGRU := make([]float32, n), append([]float32{}, c...), append([]float32{}, h...)
+			s.LSTM(gotH, gotC, append([]float32{}, gates...), nil, 0, false)
+			s.GRU(gotGRU, append([]float32{}, x...), p, 0)
+			sameBits(t, s.Name+" LSTM h", gotH, wantH)
+			sameBits(t, s.Name+" LSTM c", gotC, wantC)
+			sameBits(t, s.Name+" GRU", gotGRU, wantGRU)
+		}
+	}
+}
+
 // TestGRUHalves holds the convention with the reset gate before the product against its definition, and slices that are too short.
 func TestGRUHalves(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))

@@ -97,6 +97,10 @@ func TestPageEdges(t *testing.T) {
 						s.Activate(z, act)
 					}
 					s.Softmax(x)
+					if n%Lanes == 0 {
+						s.LSTM(z, y, fenced(f[4], randomF32(r, 4*n), atEnd), nil, 0, false)
+						s.GRU(z, fenced(f[4], randomF32(r, 3*n), atEnd), fenced(f[5], randomF32(r, 3*n), atEnd), 0)
+					}
 					q := fenced(f[4], make([]int8, n), atEnd)
 					s.QuantizeRow(q, y)
 					idx, val := fenced(f[4], make([]int32, 5), atEnd), fenced(f[5], make([]float32, 5), atEnd)

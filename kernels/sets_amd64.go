@@ -14,6 +14,7 @@ var variants = []variant{
 			s.L1S8, s.MaxS8, s.Survivors = l1AVX2, maxAVX2, survivorsAVX2
 			improveFloats(s)
 			s.TopK = topKAVX2
+			s.lstm, s.gru = lstmAVX2, gruAVX2
 			s.Limits = limitsAVX2
 		},
 	},
@@ -25,6 +26,7 @@ var variants = []variant{
 		improve: func(s *Set) {
 			s.GemvS8, s.GemmS8, s.fused, s.cols = gemvVNNI, gemmVNNI, linearVNNI, 1024
 			improveFloatsAVX512(s)
+			s.lstm, s.gru = lstmAVX512, gruAVX512
 			s.Limits = limitsVNNI
 			s.L1S8, s.MaxS8, s.Survivors = l1VNNI, maxVNNI, survivorsAVX512
 		},

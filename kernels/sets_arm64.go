@@ -21,6 +21,7 @@ func sortVariants(arm bool, part int) []variant {
 			s.L1S8, s.MaxS8, s.Survivors = l1NEON, maxNEON, survivorsVector
 			s.Limits = limitsNEON
 			improveFloats(s)
+			s.lstm, s.gru = lstmNEON, gruNEON
 		},
 	}
 	paired := variant{

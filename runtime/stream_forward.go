@@ -151,8 +151,30 @@ func (s *Stream) quantizeState(x []float32, ld, n int, w *linear) error {
 	return nil
 }
 
-// advancePart computes the recurrent product of s.step for groups [from, to) of 16 units, and the gates of those.
+// advancePart computes the recurrent product of s.step for groups [from, to) of 16 units, and the gates of those, some groups
+// at a time, so that their sums are still in the first-level cache. Every other step goes backwards: it begins with the weights
+// that the second-level cache still holds from the step before. A matrix of about that cache's size, walked in one direction
+// alone, would be driven out of it piece by piece, each just before its turn.
 func (s *Stream) advancePart(worker, from, to int) {
+	d, batch := s.step.d, s.opt.Batch
+	rows := d.recurrent.N / s.step.l.Units() // of weights a unit
+	piece := max(advanceWork/(16*rows*d.recurrent.K), s.set.Grain(batch)/(16*rows), 1)
+	if s.step.now%2 == 0 {
+		for u := from; u < to; u += piece {
+			s.advanceUnits(worker, u, min(u+piece, to))
+		}
+		return
+	}
+	for u := to; u > from; u -= piece {
+		s.advanceUnits(worker, max(u-piece, from), u)
+	}
+}
+
+// advanceWork is how many bytes of weights advancePart takes at a time.
+const advanceWork = 128 << 10
+
+// advanceUnits is advancePart for one of its pieces.
+func (s *Stream) advanceUnits(worker, from, to int) {
 	j := &s.step
 	l, d, state, batch := j.l, j.d, j.state, s.opt.Batch
 	u0, u1 := 16*from, 16*to
