@@ -12,6 +12,7 @@ import (
 	"github.com/edge-infer/edge-infer/convert/archive"
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
+	"github.com/edge-infer/edge-infer/runtime/text"
 )
 
 // A package of Argos Translate is a zip archive (.argosmodel) of one folder, or that folder:
@@ -109,13 +110,35 @@ func openArgos(files fs.FS, folder string) (*source, error) {
 	case !has("sentencepiece.model"):
 		return nil, failure(filepath.Join(folder, "sentencepiece.model"), "is missing", "it cuts text into the pieces that the vocabulary numbers; download the package again")
 	}
-	if meta.TargetPrefix != "" {
-		s.warnings = append(s.warnings, fmt.Sprintf("the package begins every translation with %q: so must whoever runs it, with --prefix", meta.TargetPrefix))
-	}
 	s.languages = modelfile.Languages{From: language(meta.From), To: language(meta.To)}
 	if err := s.openCTranslate2("model"); err != nil {
 		return nil, err
 	}
 	s.format = "Argos Translate, " + s.format
+	if err := s.argosPrefix(meta.TargetPrefix, name); err != nil {
+		s.close()
+		return nil, err
+	}
 	return s, nil
+}
+
+// argosPrefix makes every translation begin with the token that the package wants, which is no part of the translation.
+func (s *source) argosPrefix(token, metadata string) error {
+	if token == "" {
+		return nil
+	}
+	image := s.targetTokenizer
+	if image == nil {
+		image = s.sourceTokenizer
+	}
+	t, err := text.Open(image)
+	if err != nil {
+		return err
+	}
+	id, ok := t.ID(token)
+	if !ok {
+		return failure(metadata, fmt.Sprintf("says target_prefix %.40q, which is not in the model's vocabulary", token), "download the package again")
+	}
+	s.config.TargetPrefix = []int32{id}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -174,8 +175,13 @@ func TestArgosMalformed(t *testing.T) {
 	}
 	argosFolder(t, folder)
 	writeFile(t, filepath.Join(folder, "metadata.json"), `{"from_code": "en", "to_code": "de", "target_prefix": "__de__"}`)
-	if _, report := converted(t, folder, Options{}); len(report.Warnings) != 1 ||
-		report.Warnings[0] != `the package begins every translation with "__de__": so must whoever runs it, with --prefix` {
-		t.Errorf("%q", report.Warnings)
+	want := filepath.Join(folder, "metadata.json") + `: says target_prefix "__de__", which is not in the model's vocabulary; download the package again`
+	if _, err := open(folder, ""); err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	writeFile(t, filepath.Join(folder, "metadata.json"), `{"from_code": "en", "to_code": "de", "target_prefix": "ing"}`)
+	f, _ := converted(t, folder, Options{})
+	if c := config(t, f); !slices.Equal(c.TargetPrefix, []int32{37}) || !slices.Equal(f.Meta().Requires, []string{"target_prefix"}) {
+		t.Errorf("%+v, requires %q", c, f.Meta().Requires)
 	}
 }

@@ -256,6 +256,9 @@ func (s *source) meta(o Options) (*modelfile.Meta, error) {
 	if s.config.DecoderMixer != "" {
 		m.Requires = append(m.Requires, s.config.DecoderMixer)
 	}
+	if s.config.TargetPrefix != nil {
+		m.Requires = append(m.Requires, "target_prefix")
+	}
 	folder := s.path
 	if full, err := filepath.Abs(folder); err == nil {
 		folder = full

@@ -295,18 +295,42 @@ func TestStart(t *testing.T) {
 		got             *runtime.TransformerConfig
 		vocab           int
 		start, suppress []int32
+		bad             string
 	}{
-		{change(), 59, []int32{-1}, nil},
-		{change(edit("config.json", map[string]any{"bad_words_ids": [][]int{{59}, {7}, {8, 9}}})), 59, []int32{-1}, []int32{7}},
-		{change(poison("model.shared.weight", 59*32, one)), 60, []int32{59}, []int32{59}},
-		{change(edit("config.json", map[string]any{"decoder_start_token_id": 3})), 60, []int32{3}, nil},
+		{change(), 59, []int32{-1}, nil, "null"},
+		{change(edit("config.json", map[string]any{"bad_words_ids": [][]int{{59}, {7}, {8, 9}, {0}}})), 59, []int32{-1}, nil, "[[7],[8,9]]"},
+		{change(poison("model.shared.weight", 59*32, one)), 60, []int32{59}, []int32{59}, "null"},
+		{change(edit("config.json", map[string]any{"decoder_start_token_id": 3})), 60, []int32{3}, nil, "null"},
 		{change(edit("config.json", map[string]any{"decoder_start_token_id": nil, "bad_words_ids": nil}),
-			func(t *testing.T, folder string) {
-				writeFile(t, filepath.Join(folder, "generation_config.json"), `{"decoder_start_token_id": 59, "eos_token_id": [0], "bad_words_ids": [[5]]}`)
-			}), 59, []int32{-1}, []int32{5}},
+			generation(`{"decoder_start_token_id": 59, "eos_token_id": [0], "bad_words_ids": [[5]]}`)), 59, []int32{-1}, nil, "[[5]]"},
 	} {
-		if c.got.TargetVocab != c.vocab || c.got.SourceVocab != c.vocab || c.got.DecoderStart != c.start[0] || !slices.Equal(c.got.Suppress, c.suppress) {
+		if c.got.TargetVocab != c.vocab || c.got.SourceVocab != c.vocab || c.got.DecoderStart != c.start[0] || !slices.Equal(c.got.Suppress, c.suppress) ||
+			mustJSON(t, c.got.BadWords) != c.bad {
 			t.Errorf("%d: %+v", i, c.got)
+		}
+	}
+}
+
+func generation(text string) func(*testing.T, string) {
+	return func(t *testing.T, folder string) { writeFile(t, filepath.Join(folder, "generation_config.json"), text) }
+}
+
+// TestGeneration: how the model's makers search becomes the model's default; what no search here can do is said and left out.
+func TestGeneration(t *testing.T) {
+	for _, c := range []struct{ file, want, warning string }{
+		{`{}`, "null", ""},
+		{`{"num_beams": 1, "length_penalty": 2.0, "repetition_penalty": 1.0}`, "null", ""},
+		{`{"num_beams": 4, "bad_words_ids": null}`, `{"beam":4,"length_penalty":1}`, ""},
+		{`{"num_beams": 6, "length_penalty": 0.6, "min_length": 2, "no_repeat_ngram_size": 3, "repetition_penalty": 1.2}`,
+			`{"beam":6,"length_penalty":0.6,"min_target":2,"no_repeat_ngram":3,"repetition_penalty":1.2}`, ""},
+		{`{"num_beams": 500}`, "null", "what generation_config.json says of the search is left out: config: generation: beam is 500, must be 1 to 64 for this model"},
+	} {
+		folder := filepath.Join(t.TempDir(), "in")
+		copyFolder(t, marianFolder, folder)
+		generation(c.file)(t, folder)
+		f, report := converted(t, folder, Options{})
+		if got := mustJSON(t, config(t, f).Generation); got != c.want || strings.Join(report.Warnings, "\n") != c.warning {
+			t.Errorf("%s: %s, warnings %q", c.file, got, report.Warnings)
 		}
 	}
 }

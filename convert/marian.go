@@ -9,11 +9,13 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
 	"github.com/edge-infer/edge-infer/convert/pickle"
 	"github.com/edge-infer/edge-infer/convert/safetensors"
+	"github.com/edge-infer/edge-infer/runtime"
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
 )
 
@@ -40,7 +42,13 @@ type marianConfig struct {
 	Pad              *int       `json:"pad_token_id"`
 	Start            *int       `json:"decoder_start_token_id"`
 	EOS              intOrFirst `json:"eos_token_id"`
-	BadWords         [][]int    `json:"bad_words_ids"`
+	BadWords         [][]int32  `json:"bad_words_ids"`
+
+	Beams             int      `json:"num_beams"`
+	LengthPenalty     *float32 `json:"length_penalty"`
+	MinLength         int      `json:"min_length"`
+	NoRepeatNgram     int      `json:"no_repeat_ngram_size"`
+	RepetitionPenalty float32  `json:"repetition_penalty"`
 }
 
 // intOrFirst is an id that newer files may write as a list.
@@ -217,6 +225,7 @@ func (s *source) marian(c *marianConfig) error {
 	if err != nil {
 		return err
 	}
+	s.marianGeneration(c)
 	return s.marianVocabularies(c, drop)
 }
 
@@ -320,17 +329,49 @@ func (s *source) marianStart(c *marianConfig, b *builder, embed string) (drop bo
 		s.config.Suppress = append(s.config.Suppress, int32(start))
 	}
 	for _, words := range c.BadWords {
+		for _, id := range words {
+			if id < 0 || int(id) >= s.config.TargetVocab {
+				return false, failure(path, fmt.Sprintf("bad_words_ids names token %d of %d", id, s.config.TargetVocab), "")
+			}
+		}
 		switch {
-		case len(words) != 1:
-			s.warnings = append(s.warnings, fmt.Sprintf("bad_words_ids %v is a sequence; only single tokens are suppressed", words))
-		case words[0] < 0 || words[0] >= s.config.TargetVocab:
-			return false, failure(path, fmt.Sprintf("bad_words_ids names token %d of %d", words[0], s.config.TargetVocab), "")
-		case words[0] == start && isPad:
+		case len(words) == 0, isPad && slices.Contains(words, int32(start)): // it never comes
+		case len(words) == 1 && words[0] == s.config.EOS: // Hugging Face passes over it, as nothing could end
 		default:
-			s.config.Suppress = append(s.config.Suppress, int32(words[0]))
+			s.config.BadWords = append(s.config.BadWords, words)
 		}
 	}
 	return drop, nil
+}
+
+// marianGeneration takes over how the model's makers search.
+func (s *source) marianGeneration(c *marianConfig) {
+	g := runtime.Generation{Beam: c.Beams, MinTarget: c.MinLength, NoRepeatNgram: c.NoRepeatNgram, RepetitionPenalty: c.RepetitionPenalty}
+	if c.LengthPenalty != nil {
+		g.LengthPenalty = *c.LengthPenalty
+	} else if g.Beam > 1 {
+		g.LengthPenalty = 1 // Hugging Face's default
+	}
+	if g.Beam == 1 {
+		g.Beam, g.LengthPenalty = 0, 0 // a single hypothesis competes with none
+	}
+	if g.RepetitionPenalty == 1 {
+		g.RepetitionPenalty = 0
+	}
+	if g == (runtime.Generation{}) {
+		return
+	}
+	with := s.config
+	with.Generation = &g
+	raw, err := json.Marshal(&with)
+	if err == nil {
+		_, err = runtime.ParseTransformerConfig(raw)
+	}
+	if err != nil {
+		s.warnings = append(s.warnings, "what generation_config.json says of the search is left out: "+err.Error())
+		return
+	}
+	s.config.Generation = &g
 }
 
 func (s *source) marianEmbed(b *builder, drop bool, name string) {

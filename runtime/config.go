@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/edge-infer/edge-infer/kernels"
@@ -38,8 +39,32 @@ type TransformerConfig struct {
 	TargetUnk    int32   `json:"target_unk"`         // -1: none
 	Suppress     []int32 `json:"suppress,omitempty"` // target ids that are never produced (Marian's bad words)
 
-	// SuppressSequences are target ids that never follow one another like this, two or more each.
-	SuppressSequences [][]int32 `json:"suppress_sequences,omitempty"`
+	// TargetPrefix are ids that every target sentence begins with, and which are no part of the translation: a language's mark.
+	TargetPrefix []int32 `json:"target_prefix,omitempty"`
+
+	// BadWords are target ids that do not follow one another like this, unless Options.AllowBadWords says otherwise.
+	BadWords [][]int32 `json:"bad_words,omitempty"`
+	// Generation is how the model's makers search with it; Model.Defaults gives it.
+	Generation *Generation `json:"generation,omitempty"`
+}
+
+// Generation is a part of Options, under the same names. What is 0 was not said.
+type Generation struct {
+	Beam              int     `json:"beam,omitempty"`
+	LengthPenalty     float32 `json:"length_penalty,omitempty"`
+	MinTarget         int     `json:"min_target,omitempty"`
+	NoRepeatNgram     int     `json:"no_repeat_ngram,omitempty"`
+	RepetitionPenalty float32 `json:"repetition_penalty,omitempty"`
+}
+
+// Defaults are the options with which the model's makers search: the beams and the length penalty of a generation_config.json. Of a
+// model that says nothing they are the zero value.
+func (m *Model) Defaults() Options {
+	if m.transformer == nil || m.transformer.cfg.Generation == nil {
+		return Options{}
+	}
+	g := m.transformer.cfg.Generation
+	return Options{Beam: g.Beam, LengthPenalty: g.LengthPenalty, MinTarget: g.MinTarget, NoRepeatNgram: g.NoRepeatNgram, RepetitionPenalty: g.RepetitionPenalty}
 }
 
 // MixerSSRU is the simpler simple recurrent unit, which a Firefox (Bergamot) model's decoder has instead of self-attention; see ssru.go.
@@ -126,14 +151,24 @@ func (c *TransformerConfig) validate() error {
 			return fmt.Errorf("suppress names token %d of %d", id, c.TargetVocab)
 		}
 	}
-	for _, ids := range c.SuppressSequences {
-		if len(ids) < 2 {
-			return fmt.Errorf("suppress_sequences has one of %d tokens, must be 2 or more", len(ids))
+	for _, ids := range c.BadWords {
+		if len(ids) == 0 {
+			return errors.New("bad_words has one without tokens")
 		}
 		for _, id := range ids {
 			if id < 0 || int(id) >= c.TargetVocab {
-				return fmt.Errorf("suppress_sequences names token %d of %d", id, c.TargetVocab)
+				return fmt.Errorf("bad_words names token %d of %d", id, c.TargetVocab)
 			}
+		}
+	}
+	for _, id := range c.TargetPrefix {
+		if id < 0 || int(id) >= c.TargetVocab || id == c.EOS {
+			return fmt.Errorf("target_prefix names token %d of %d, or the end", id, c.TargetVocab)
+		}
+	}
+	if c.Generation != nil {
+		if _, err := (&Model{transformer: &transformer{cfg: c}}).Defaults().withDefaults(1 << 20); err != nil {
+			return fmt.Errorf("generation: %w", err)
 		}
 	}
 	return nil

@@ -58,19 +58,32 @@ func (s *Session) branch(t *slot, logits []float32) {
 // mask makes tokens lose that may never come, or not yet.
 func (s *Session) mask(t *slot, w words) {
 	for _, id := range s.m.cfg.Suppress {
-		if at := w.at(id); at >= 0 {
-			w.logits[at] = -maxFloat32
+		w.forbid(id)
+	}
+	if !s.opt.AllowBadWords {
+		for _, ids := range s.m.cfg.BadWords {
+			if len(ids) == 1 {
+				w.forbid(ids[0])
+			}
 		}
 	}
 	tooShort := t.length < s.opt.MinTarget || t.alternative > 0 && t.length == t.prefix
-	if at := w.at(s.m.cfg.EOS); tooShort && at >= 0 {
+	if tooShort {
+		w.forbid(s.m.cfg.EOS)
+	}
+}
+
+// forbid makes a token lose, if it is among the words.
+func (w words) forbid(id int32) {
+	if at := w.at(id); at >= 0 {
 		w.logits[at] = -maxFloat32
 	}
 }
 
 // restrains says whether what may come depends on what came, which takes the whole of the logits.
 func (o *Options) restrains(c *TransformerConfig) bool {
-	return o.NoRepeatNgram > 0 || o.RepetitionPenalty != 1 || len(c.SuppressSequences) > 0
+	sequences := slices.ContainsFunc(c.BadWords, func(ids []int32) bool { return len(ids) > 1 })
+	return o.NoRepeatNgram > 0 || o.RepetitionPenalty != 1 || sequences && !o.AllowBadWords
 }
 
 // restrain changes the logits of tokens that hypothesis b has had, or must not have again.
@@ -88,8 +101,8 @@ func (s *Session) restrain(t *slot, b int, logits []float32) {
 			}
 		}
 	}
-	for _, ids := range s.m.cfg.SuppressSequences {
-		if last := len(ids) - 1; len(past) >= last && slices.Equal(past[len(past)-last:], ids[:last]) {
+	for _, ids := range s.m.cfg.BadWords {
+		if last := len(ids) - 1; !s.opt.AllowBadWords && last > 0 && len(past) >= last && slices.Equal(past[len(past)-last:], ids[:last]) {
 			logits[ids[last]] = -maxFloat32
 		}
 	}

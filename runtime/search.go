@@ -26,6 +26,7 @@ type slot struct {
 	length int // tokens decoded so far, those of the prefix among them
 	live   int // hypotheses that still grow
 	prefix int // how many tokens were given: the first ones of now.tokens
+	hidden int // how many of those are the model's own prefix, which is no part of a result
 
 	alternative int     // k > 0: the k-th best token follows the prefix, and the search begins after it
 	past        int     // where the tokens begin that the search counts and remembers: 0, or after the alternative
@@ -69,15 +70,17 @@ func (t *slot) allocate(a *arena, part string, o Options) {
 }
 
 // begin starts a sentence whose source is set: one hypothesis, no token yet, its input the start token.
-func (t *slot) begin(start int32, prefix []int32, alternative int) {
+func (t *slot) begin(start int32, own, given []int32, alternative int) {
 	t.state = slotPending
 	t.length, t.live, t.ended, t.topEnded = 0, 1, 0, false
 	width := len(t.now.tokens) / len(t.now.score)
-	t.prefix, t.alternative, t.past, t.bonus = copy(t.now.tokens, prefix), alternative, 0, 0
+	t.hidden = copy(t.now.tokens, own)
+	t.prefix = t.hidden + copy(t.now.tokens[t.hidden:], given)
+	t.alternative, t.past, t.bonus = alternative, 0, 0
 	if alternative > 0 {
-		t.past = len(prefix)
+		t.past = t.prefix
 	}
-	clear(t.now.ancestors[:min(len(prefix)+2, width)]) // one hypothesis until the prefix and the alternative have been taken
+	clear(t.now.ancestors[:min(t.prefix+2, width)]) // one hypothesis until the prefix and the alternative have been taken
 	t.now.last[0], t.now.score[0] = start, 0
 	t.results = t.results[:0]
 	t.spare = t.resultSpace[:width]
@@ -309,7 +312,7 @@ func (s *Session) end(t *slot, tokens []int32, score float32) {
 		row = row[:width]
 	}
 	copy(t.results[at+1:], t.results[at:])
-	n := copy(row, tokens)
+	n := copy(row, tokens[t.hidden:])
 	cut := row[n-1] != s.m.cfg.EOS
 	if !cut {
 		n--

@@ -45,7 +45,7 @@ func (r *searchSettings) options() edge.Options {
 		NoRepeatNgram: r.NoRepeatNgram, RepetitionPenalty: r.RepetitionPenalty, Alternatives: r.Alternatives, MinAlternative: r.AtLeast, Scores: true}
 }
 
-// suppressSequences gives c.SuppressSequences.
+// suppressSequences gives c.BadWords.
 func (r *searchSettings) suppressSequences() [][]int32 {
 	if r.Suppress == nil {
 		return nil
@@ -92,7 +92,7 @@ func TestReferenceSearch(t *testing.T) {
 		runs, worst := 0, 0.0
 		for i, item := range readSearchGolden(t, folder) {
 			for _, run := range item.Runs {
-				m.Config.SuppressSequences = run.suppressSequences()
+				m.Config.BadWords = run.suppressSequences()
 				var got []reference.Hypothesis
 				if run.Alternatives > 0 {
 					got, err = m.Alternatives(item.Source, run.Alternatives, run.AtLeast, run.reference())
@@ -146,7 +146,7 @@ func search(t *testing.T, s *edge.Session, c *edge.TransformerConfig, source []i
 
 func newSearch(t *testing.T, m *edge.Model, run *searchSettings) *edge.Session {
 	t.Helper()
-	m.Config().SuppressSequences = run.suppressSequences()
+	m.Config().BadWords = run.suppressSequences()
 	s, err := m.NewSession(run.options())
 	if err != nil {
 		t.Fatal(err)
@@ -256,8 +256,8 @@ func TestSearchIsTheReferenceSearch(t *testing.T) {
 			known := map[string][]float32{}
 			for n := range item.Runs {
 				run := &item.Runs[n]
-				ref.Config.SuppressSequences = run.suppressSequences()
-				m.Config().SuppressSequences = nil
+				ref.Config.BadWords = run.suppressSequences()
+				m.Config().BadWords = nil
 				d := &sessionStepper{s: logits, source: source, known: known, fresh: true}
 				var want []reference.Hypothesis
 				if run.Alternatives > 0 {

@@ -28,6 +28,8 @@ type Options struct {
 	Alternatives      int     // the largest Sentence.Alternative; a Translator gives so many for each line [0]
 	MinAlternative    float32 // probability below which an alternative is left out [0]
 
+	AllowBadWords bool // let words come that the model's makers do not want to see
+
 	NoShortlist bool   // let every word come, also where the model lists those that can come of the source's
 	Scores      bool   // compute log-probabilities in greedy search too; a beam always has them
 	Kernels     string // name of a kernel set; "": EDGE_INFER_KERNELS, else the best one
@@ -273,7 +275,7 @@ func (s *Session) crossCache(slot, layer int) (keys, values []float32) {
 // Sentence is what Start takes.
 type Sentence struct {
 	Source []int32 // without the prefix and the end token that the model wants
-	Prefix []int32 // target tokens that every hypothesis begins with, fewer than MaxTarget
+	Prefix []int32 // target tokens that every hypothesis begins with; with the model's own prefix, fewer than MaxTarget
 
 	// Alternative k > 0 makes the k-th most probable token follow Prefix, and searches from there. Alternatives of a sentence are
 	// independent of each other, and need not be at work side by side.
@@ -318,7 +320,7 @@ func (s *Session) Start(x Sentence) (int, error) {
 		if c.SourceEOS {
 			t.source = append(t.source, c.SourceEOSID)
 		}
-		t.begin(c.DecoderStart, x.Prefix, x.Alternative)
+		t.begin(c.DecoderStart, c.TargetPrefix, x.Prefix, x.Alternative)
 		s.pending = append(s.pending, i)
 		return i, nil
 	}
@@ -327,7 +329,7 @@ func (s *Session) Start(x Sentence) (int, error) {
 
 // checkPrefix says whether a translation can begin with these tokens.
 func (s *Session) checkPrefix(prefix []int32) error {
-	if n := len(prefix); n >= s.opt.MaxTarget {
+	if n := len(s.m.cfg.TargetPrefix) + len(prefix); n >= s.opt.MaxTarget {
 		return &InputError{fmt.Sprintf("a prefix of %d tokens leaves no room in a translation of at most %d", n, s.opt.MaxTarget)}
 	}
 	for _, id := range prefix {
@@ -416,6 +418,16 @@ func (s *Session) Done(slot int) bool { return s.slots[slot].state == slotDone }
 // Best returns the hypotheses of a finished slot, best first, NBest of them or as many as the search has found: none of an
 // alternative that is not there. The tokens are valid until Release.
 func (s *Session) Best(slot int) []Hypothesis { return s.slots[slot].results }
+
+// Growing returns the tokens of a slot's first hypothesis so far, without the end token: in greedy search those that stay. They are
+// valid until the next step.
+func (s *Session) Growing(slot int) []int32 {
+	t := &s.slots[slot]
+	if t.state != slotDecoding {
+		return nil
+	}
+	return t.now.tokens[min(len(s.m.cfg.TargetPrefix), t.length):t.length]
+}
 
 // Release frees a slot, finished or not.
 func (s *Session) Release(slot int) {

@@ -19,36 +19,52 @@ type Translator struct {
 	spans   []text.Span
 	ids     []int32 // of all jobs, one after another
 	jobs    []job
-	inSlot  []int // slot -> job
+	inSlot  []task
 	out     []byte
 	glue    string // between the sentences of one paragraph
 	tokens  bool   // the call under way is TranslateTokens
+
+	prefix    []int32  // what each line's translation begins with
+	languages []string // target languages that the model has a token for; see steer.go
+	language  int32    // the token put before every sentence; -1: none
+	stream    *stream  // of Stream
 }
 
 // kindTokens is the Kind of a tokenizer that takes and gives tokens separated by spaces.
 const kindTokens = "tokens"
 
+// Variant is one text that a search has found.
+type Variant struct {
+	Text   string
+	Score  float32 // sum over its sentences of Hypothesis.Score
+	Tokens []string
+}
+
 // Translation is the result for one line.
 type Translation struct {
-	Text         string
-	Score        float32  // sum over its sentences of Hypothesis.Score
+	Variant
+	// Others are the next best with Options.NBest, best first, and the other alternatives with Options.Alternatives. Of a line of
+	// several sentences the k-th joins the k-th of each, or its best where it has fewer; alternatives belong to the first sentence.
+	Others       []Variant
 	SourceTokens []string // pieces as the model saw them
-	Tokens       []string
 	Warnings     []string // what was cut
 	Err          error    // *InputError: this line could not be translated; the others were
 }
 
-// job is one sentence on its way through a slot.
+// job is one sentence on its way through a slot, or with alternatives through several.
 type job struct {
-	line     int
-	from, to int    // its tokens in Translator.ids
-	before   string // what joins it to the text before
-	source   []string
-	text     string
-	tokens   []string
-	score    float32
-	cut      bool
+	line         int
+	from, to     int    // its tokens in Translator.ids
+	before       string // what joins it to the text before
+	source       []string
+	first        bool // of its line: the prefix and the alternatives are its own
+	alternatives int  // how many are searched; 0: none, but the best
+	found        []Variant
+	cut          bool // the best of them reached the maximum length
 }
+
+// task is what a slot works on: a job, or one of its alternatives, counted from 1.
+type task struct{ job, alternative int }
 
 // NewTranslator makes a translator with a session of its own. Errors: those of NewSession.
 func (m *Model) NewTranslator(o Options) (*Translator, error) {
@@ -56,7 +72,7 @@ func (m *Model) NewTranslator(o Options) (*Translator, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Translator{m: m, s: s, inSlot: make([]int, len(s.slots)), glue: " "}
+	t := &Translator{m: m, s: s, inSlot: make([]task, len(s.slots)), glue: " ", languages: m.source.Languages(), language: -1}
 	switch lang, _, _ := strings.Cut(m.file.Meta().Languages.To, "-"); lang {
 	case "zh", "ja", "th", "lo", "km", "my":
 		t.glue = ""
@@ -100,27 +116,51 @@ func (t *Translator) translate(ctx context.Context, lines []string, plan func(in
 		t.s.Reset()
 		return nil, err
 	}
-	var b strings.Builder
-	next := 0
-	for i := range out {
-		b.Reset()
-		for ; next < len(t.jobs) && t.jobs[next].line == i; next++ {
-			j := &t.jobs[next]
-			b.WriteString(j.before)
-			b.WriteString(j.text)
-			out[i].Score += j.score
-			out[i].SourceTokens = append(out[i].SourceTokens, j.source...)
-			out[i].Tokens = append(out[i].Tokens, j.tokens...)
-			if j.cut {
-				out[i].Warnings = append(out[i].Warnings,
-					fmt.Sprintf("a translation reached the maximum length of %d tokens and ends there", t.s.opt.MaxTarget))
-			}
+	for i, next := 0, 0; i < len(out); i++ {
+		from := next
+		for next < len(t.jobs) && t.jobs[next].line == i {
+			next++
 		}
-		if out[i].Err == nil {
-			out[i].Text = b.String()
-		}
+		t.join(&out[i], t.jobs[from:next])
 	}
 	return out, nil
+}
+
+// join puts the sentences of a line together.
+func (t *Translator) join(out *Translation, jobs []job) {
+	results := 1
+	for i := range jobs {
+		j := &jobs[i]
+		results = max(results, len(j.found))
+		out.SourceTokens = append(out.SourceTokens, j.source...)
+		if j.cut {
+			out.Warnings = append(out.Warnings,
+				fmt.Sprintf("a translation reached the maximum length of %d tokens and ends there", t.s.opt.MaxTarget))
+		}
+	}
+	var b strings.Builder
+	for k := range results {
+		var c Variant
+		b.Reset()
+		for i := range jobs {
+			b.WriteString(jobs[i].before)
+			if found := jobs[i].found; len(found) > 0 {
+				best := found[0]
+				if k < len(found) {
+					best = found[k]
+				}
+				b.WriteString(best.Text)
+				c.Score += best.Score
+				c.Tokens = append(c.Tokens, best.Tokens...)
+			}
+		}
+		c.Text = b.String()
+		if k == 0 {
+			out.Variant = c
+		} else {
+			out.Others = append(out.Others, c)
+		}
+	}
 }
 
 // plan cuts a line into jobs. A line with an error has none.
@@ -131,6 +171,10 @@ func (t *Translator) plan(line int, s string, out *Translation) (err error) {
 			t.jobs = t.jobs[:jobs]
 		}
 	}()
+	language, s, err := t.takeLanguage(s)
+	if err != nil {
+		return err
+	}
 	before := ""
 	for first := true; ; first = false {
 		paragraph, rest, more := strings.Cut(s, "\n")
@@ -144,7 +188,7 @@ func (t *Translator) plan(line int, s string, out *Translation) (err error) {
 			t.spans = text.Sentences(t.spans, paragraph)
 		}
 		for _, span := range t.spans {
-			some, err := t.sentence(line, paragraph[span.Start:span.End], before, out)
+			some, err := t.sentence(line, language, paragraph[span.Start:span.End], before, out)
 			if err != nil {
 				return err
 			}
@@ -185,9 +229,18 @@ func (t *Translator) planTokens(line int, s string, out *Translation) error {
 		t.ids = append(t.ids, id)
 	}
 	if len(tokens) > 0 {
-		t.jobs = append(t.jobs, job{line: line, from: from, to: len(t.ids), source: tokens})
+		t.add(job{line: line, from: from, to: len(t.ids), source: tokens})
 	}
 	return nil
+}
+
+// add appends a job with something to translate.
+func (t *Translator) add(j job) {
+	j.first = len(t.jobs) == 0 || t.jobs[len(t.jobs)-1].line != j.line
+	if j.first {
+		j.alternatives = t.s.opt.Alternatives
+	}
+	t.jobs = append(t.jobs, j)
 }
 
 // validUTF8 says where s is not UTF-8.
@@ -204,10 +257,10 @@ func validUTF8(s string) error {
 
 // sentence adds one sentence's job, or several where it is longer than the session takes. It reports whether there was
 // anything to translate.
-func (t *Translator) sentence(line int, s, before string, out *Translation) (some bool, err error) {
-	from := len(t.ids)
+func (t *Translator) sentence(line int, language int32, s, before string, out *Translation) (some bool, err error) {
+	from, room := len(t.ids), t.s.SourceRoom()
 	t.ids = t.m.source.Encode(t.ids, s, &t.scratch)
-	n, room := len(t.ids)-from, t.s.SourceRoom()
+	n := len(t.ids) - from
 	if n == 0 {
 		return false, nil
 	}
@@ -217,6 +270,11 @@ func (t *Translator) sentence(line int, s, before string, out *Translation) (som
 				i+1, t.m.source.EncodePieces(s, &t.scratch)[i])}
 		}
 	}
+	if language >= 0 {
+		if room--; room == 0 {
+			return false, &InputError{"this session has no room for a sentence behind its language"}
+		}
+	}
 	parts := (n + room - 1) / room
 	if parts > 1 {
 		out.Warnings = append(out.Warnings,
@@ -224,10 +282,15 @@ func (t *Translator) sentence(line int, s, before string, out *Translation) (som
 	}
 	for i := range parts {
 		j := job{line: line, from: from + n*i/parts, to: from + n*(i+1)/parts, before: before}
+		if language >= 0 { // each part needs it, so the ids move behind those of all parts
+			at := len(t.ids)
+			t.ids = append(append(t.ids, language), t.ids[j.from:j.to]...)
+			j.from, j.to = at, len(t.ids)
+		}
 		for _, id := range t.ids[j.from:j.to] {
 			j.source = append(j.source, t.m.source.Piece(id))
 		}
-		t.jobs = append(t.jobs, j)
+		t.add(j)
 		before = t.glue
 	}
 	return true, nil
@@ -235,28 +298,29 @@ func (t *Translator) sentence(line int, s, before string, out *Translation) (som
 
 // run takes all jobs through the session.
 func (t *Translator) run(ctx context.Context) error {
-	next := 0
-	for left := len(t.jobs); left > 0; {
+	var next task // to be started
+	for left := t.tasks(); left > 0; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		for ; next < len(t.jobs); next++ {
-			j := &t.jobs[next]
-			if j.from == j.to {
-				left--
-				continue
+		for next.job < len(t.jobs) {
+			j := &t.jobs[next.job]
+			if j.from < j.to {
+				next.alternative = max(next.alternative, min(j.alternatives, 1))
+				slot, err := t.start(j, next.alternative)
+				if err != nil {
+					return err
+				}
+				if slot < 0 {
+					break
+				}
+				t.inSlot[slot] = next
 			}
-			slot, err := t.s.Add(t.ids[j.from:j.to])
-			if err != nil {
-				return err
+			if next.alternative < j.alternatives {
+				next.alternative++
+			} else {
+				next = task{next.job + 1, 0}
 			}
-			if slot < 0 {
-				break
-			}
-			t.inSlot[slot] = next
-		}
-		if left == 0 {
-			break
 		}
 		if _, err := t.s.Step(); err != nil {
 			return err
@@ -269,27 +333,72 @@ func (t *Translator) run(ctx context.Context) error {
 				left--
 			}
 		}
+		if err := t.show(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// collect turns a finished slot into its job's text and frees it.
-func (t *Translator) collect(slot int) error {
-	j := &t.jobs[t.inSlot[slot]]
-	best := t.s.Best(slot)[0]
-	err := modelfile.Guard(t.s.path, func() error {
-		for _, id := range best.Tokens {
-			j.tokens = append(j.tokens, t.m.target.Piece(id))
+// tasks counts what slots have to do for the jobs.
+func (t *Translator) tasks() (n int) {
+	for i := range t.jobs {
+		if j := &t.jobs[i]; j.from < j.to {
+			n += max(1, j.alternatives)
+			if j.alternatives > 0 {
+				j.found = make([]Variant, j.alternatives)
+			}
 		}
-		if t.tokens {
-			j.text = strings.Join(j.tokens, " ")
-		} else {
-			t.out = t.m.target.Decode(t.out[:0], best.Tokens)
-			j.text = string(t.out)
+	}
+	return n
+}
+
+// start puts a job, or one of its alternatives, into a free slot; -1 if there is none.
+func (t *Translator) start(j *job, alternative int) (slot int, err error) {
+	x := Sentence{Source: t.ids[j.from:j.to], Alternative: alternative}
+	if j.first {
+		x.Prefix = t.prefix
+	}
+	return t.s.Start(x)
+}
+
+// collect turns a finished slot into its job's texts and frees it.
+func (t *Translator) collect(slot int) error {
+	task := t.inSlot[slot]
+	j := &t.jobs[task.job]
+	err := modelfile.Guard(t.s.path, func() error {
+		for i, h := range t.s.Best(slot) {
+			c := t.variant(h)
+			if i == 0 && task.alternative <= 1 {
+				j.cut = h.Cut
+			}
+			if task.alternative > 0 {
+				j.found[task.alternative-1] = c
+			} else {
+				j.found = append(j.found, c)
+			}
 		}
 		return nil
 	})
-	j.score, j.cut = best.Score, best.Cut
+	if task.alternative > 0 && len(t.s.Best(slot)) == 0 {
+		// The first that is missing ends the list: the others are less probable still.
+		j.found = j.found[:min(len(j.found), task.alternative-1)]
+	}
 	t.s.Release(slot)
 	return err
+}
+
+// variant is a hypothesis as text.
+func (t *Translator) variant(h Hypothesis) Variant {
+	c := Variant{Score: h.Score}
+	for _, id := range h.Tokens {
+		c.Tokens = append(c.Tokens, t.m.target.Piece(id))
+	}
+	if t.tokens {
+		c.Text = strings.Join(c.Tokens, " ")
+	} else {
+		t.out = t.m.target.Decode(t.out[:0], h.Tokens)
+		c.Text = string(t.out)
+	}
+	return c
 }

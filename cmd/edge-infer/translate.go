@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,14 +19,13 @@ import (
 )
 
 type translateFlags struct {
-	model, from, to     string
-	input, output       string
-	batch, beam, length int
-	threads             threadFlags
-	penalty             float32
-	memory              string
-	tokens, json        bool
-	noShortlist         bool
+	model, from, to      string
+	input, output        string
+	batch                int
+	threads              threadFlags
+	search               searchFlags
+	memory               string
+	tokens, json, stream bool
 }
 
 func newTranslateCommand() *cobra.Command {
@@ -46,12 +46,12 @@ number of threads, or the size of the batch.`,
   edge-infer translate < zh.txt > en.txt
   edge-infer translate -i zh.txt -o en.txt --batch 8
   edge-infer translate -m my.ei8 --beam 4 --json 你好
+  edge-infer translate --n-best 3 --scores 你好     # three answers with their scores
+  edge-infer translate --prefix "I was" 我正在吃饭 # how it goes on from there
   tail -f chat.log | edge-infer translate         # every line as it comes`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			for name, n := range map[string]int{"batch": f.batch, "beam": f.beam, "max-length": f.length} {
-				if n < 1 && cmd.Flags().Changed(name) {
-					return &usageError{fmt.Sprintf("--%s is %d, must be 1 or more", name, n), ""}
-				}
+			if err := f.check(); err != nil {
+				return err
 			}
 			return f.run(cmd.Context(), args)
 		},
@@ -59,24 +59,40 @@ number of threads, or the size of the batch.`,
 	flags := cmd.Flags()
 	flags.StringVarP(&f.model, "model", "m", "", "`FILE` of a model, or the name of an embedded one")
 	flags.StringVar(&f.from, "from", "", "`LANGUAGE` of the texts, checked against the model's")
-	flags.StringVar(&f.to, "to", "", "`LANGUAGE` to translate to, checked against the model's")
+	flags.StringVar(&f.to, "to", "", "`LANGUAGE` to translate to: one of the model's, or checked against it")
 	flags.StringVarP(&f.input, "input", "i", "", "read lines from `FILE` instead of standard input")
 	flags.StringVarP(&f.output, "output", "o", "", "write to `FILE`, which appears when it is complete")
-	flags.IntVar(&f.beam, "beam", 1, "hypotheses to keep in the search; 1 takes the best word each time")
-	flags.IntVar(&f.length, "max-length", 0, "tokens that a sentence's translation may have (default 256, or what the model allows)")
-	flags.Float32Var(&f.penalty, "length-penalty", 0, "score = log-probability / length^`P`; above 0 favours longer translations")
+	f.search.add(flags)
 	flags.IntVar(&f.batch, "batch", 1, "lines to translate together if they are already there; takes more memory, never waits")
 	f.threads.add(flags)
 	flags.StringVar(&f.memory, "memory", "", "refuse to take more than `SIZE`, such as 64M (default: what the machine has free)")
-	flags.BoolVar(&f.noShortlist, "no-shortlist", false, "let every word come, also where the model lists those that can come of the source's: slower")
 	flags.BoolVar(&f.tokens, "tokens", false, "texts and translations are tokens of the model, separated by spaces")
 	flags.BoolVar(&f.json, "json", false, "one object a line: source, text, score, tokens, milliseconds")
+	flags.BoolVar(&f.stream, "stream", false, "print the words of a line as they come; takes the best word each time")
 	return cmd
 }
 
-// translateFunc translates some texts side by side. An *edge.InputError of one text is in its Translation; an error ends
-// the run.
-type translateFunc func(ctx context.Context, texts []string) ([]edge.Translation, error)
+// check finds flags that no model could take, or that contradict each other.
+func (f *translateFlags) check() error {
+	if f.batch < 1 {
+		return &usageError{fmt.Sprintf("--batch is %d, must be 1 or more", f.batch), ""}
+	}
+	if err := f.search.check(); err != nil || !f.stream {
+		return err
+	}
+	for _, other := range []struct {
+		flag string
+		on   bool
+	}{
+		{"--beam", f.search.beam > 1}, {"--n-best", f.search.nBest > 1}, {"--alternatives", f.search.alternatives > 0}, {"--batch", f.batch > 1},
+		{"--json", f.json}, {"--scores", f.search.scores},
+	} {
+		if other.on {
+			return &usageError{"--stream prints words before the end of the search, and so goes with no " + other.flag, "leave out one of them"}
+		}
+	}
+	return nil
+}
 
 func (f *translateFlags) run(ctx context.Context, args []string) (err error) {
 	if len(args) > 0 && f.input != "" {
@@ -97,10 +113,7 @@ func (f *translateFlags) run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer m.Close()
-	if err := checkLanguages(m.File().Meta(), f.from, f.to); err != nil {
-		return err
-	}
-	translate, err := f.translator(m)
+	t, err := f.translator(m)
 	if err != nil {
 		return err
 	}
@@ -125,7 +138,7 @@ func (f *translateFlags) run(ctx context.Context, args []string) (err error) {
 		if err != nil {
 			return err
 		}
-		n, err := f.translateLines(ctx, translate, lines, out)
+		n, err := f.translateLines(ctx, t, lines, out)
 		if err != nil {
 			return err
 		}
@@ -144,7 +157,15 @@ func (f *translateFlags) run(ctx context.Context, args []string) (err error) {
 }
 
 // translator makes the session that the flags ask for.
-func (f *translateFlags) translator(m *edge.Model) (translateFunc, error) {
+func (f *translateFlags) translator(m *edge.Model) (*edge.Translator, error) {
+	chosen := slices.Contains(m.Languages(), f.to) // from among those of the model
+	checked := f.to
+	if chosen {
+		checked = ""
+	}
+	if err := checkLanguages(m.File().Meta(), f.from, checked); err != nil {
+		return nil, err
+	}
 	memory, err := parseSize(f.memory)
 	if err != nil {
 		return nil, err
@@ -153,9 +174,11 @@ func (f *translateFlags) translator(m *edge.Model) (translateFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := edge.Options{
-		MaxTarget: f.length, Batch: f.batch, Beam: f.beam, Threads: threads, CPUs: cpus,
-		LengthPenalty: f.penalty, Scores: f.json, Memory: memory, NoShortlist: f.noShortlist,
+	options := f.search.options(m)
+	options.Batch, options.Threads, options.CPUs, options.Memory = f.batch, threads, cpus, memory
+	options.Scores = options.Scores || f.json
+	if f.stream {
+		options.Beam = 1
 	}
 	plan, err := m.Plan(options)
 	if err != nil {
@@ -163,13 +186,15 @@ func (f *translateFlags) translator(m *edge.Model) (translateFunc, error) {
 	}
 	limitMemory(plan)
 	t, err := m.NewTranslator(options)
-	if err != nil {
-		return nil, asUsageError(err)
+	if err == nil && chosen {
+		err = t.SetLanguage(f.to)
 	}
-	if f.tokens {
-		return t.TranslateTokens, nil
+	if err == nil && f.tokens {
+		err = t.SetPrefixTokens(f.search.prefix)
+	} else if err == nil {
+		err = t.SetPrefix(f.search.prefix)
 	}
-	return t.Translate, nil
+	return t, asUsageError(err)
 }
 
 // asUsageError: options out of range come from flags, not from input.
@@ -197,8 +222,8 @@ func parseSize(s string) (int64, error) {
 	return n << shift, nil
 }
 
-// translateLines prints one line of output for each line and returns how many could not be translated.
-func (f *translateFlags) translateLines(ctx context.Context, translate translateFunc, lines []line, out io.Writer) (bad int, err error) {
+// translateLines prints the results of each line and returns how many lines could not be translated.
+func (f *translateFlags) translateLines(ctx context.Context, t *edge.Translator, lines []line, out *output) (bad int, err error) {
 	texts := []string{}
 	for _, l := range lines {
 		if l.err == nil {
@@ -206,7 +231,7 @@ func (f *translateFlags) translateLines(ctx context.Context, translate translate
 		}
 	}
 	start := time.Now()
-	results, err := translate(ctx, texts)
+	results, err := f.translate(ctx, t, texts, out)
 	if err != nil {
 		return 0, err
 	}
@@ -222,22 +247,47 @@ func (f *translateFlags) translateLines(ctx context.Context, translate translate
 		}
 		if r.Err != nil {
 			bad++
-			r.Text = ""
 			fmt.Fprintf(os.Stderr, "edge-infer: %s: %v\n", l.where, r.Err)
 		}
-		if f.json {
+		switch {
+		case f.json:
 			err = printJSONLine(out, l.text, &r, elapsed)
-		} else {
-			if !strings.Contains(l.text, "\n") { // one line in, one line out, whatever pieces a model has
-				r.Text = strings.ReplaceAll(r.Text, "\n", " ")
-			}
-			_, err = io.WriteString(out, r.Text+"\n")
+		case f.stream: // the words are there already
+			_, err = io.WriteString(out, "\n")
+		default: // one line in, one line out, whatever pieces a model has
+			_, err = io.WriteString(out, f.search.lines(&r, strings.Contains(l.text, "\n")))
 		}
 		if err != nil {
 			return bad, err
 		}
 	}
 	return bad, nil
+}
+
+// translate translates some texts side by side, or one and prints its words as they come. What is wrong with one text is in its
+// Translation; an error ends the run.
+func (f *translateFlags) translate(ctx context.Context, t *edge.Translator, texts []string, out *output) ([]edge.Translation, error) {
+	switch {
+	case f.stream && len(texts) == 1:
+		emit := func(part string) error {
+			if !strings.Contains(texts[0], "\n") {
+				part = strings.ReplaceAll(part, "\n", " ")
+			}
+			if _, err := io.WriteString(out, part); err != nil {
+				return err
+			}
+			return out.Flush()
+		}
+		stream := t.Stream
+		if f.tokens {
+			stream = t.StreamTokens
+		}
+		r, err := stream(ctx, texts[0], emit)
+		return []edge.Translation{r}, err
+	case f.tokens:
+		return t.TranslateTokens(ctx, texts)
+	}
+	return t.Translate(ctx, texts)
 }
 
 // countRepeats joins warnings that are the same: a long text may have a thousand.
@@ -260,16 +310,25 @@ func countRepeats(warnings []string) []string {
 // printJSONLine prints one object of --json. Its milliseconds are those of the whole batch, as the lines of a batch are
 // translated side by side.
 func printJSONLine(out io.Writer, source string, r *edge.Translation, elapsed time.Duration) error {
+	type other struct {
+		Text   string   `json:"text"`
+		Score  float32  `json:"score"`
+		Tokens []string `json:"tokens"`
+	}
 	object := struct {
 		Source       string   `json:"source"`
 		Text         string   `json:"text"`
 		Score        float32  `json:"score"`
 		Tokens       []string `json:"tokens"`
 		SourceTokens []string `json:"source_tokens"`
+		Others       []other  `json:"others,omitempty"`
 		Milliseconds float64  `json:"milliseconds"`
 		Warnings     []string `json:"warnings,omitempty"`
 		Error        string   `json:"error,omitempty"`
-	}{source, r.Text, r.Score, r.Tokens, r.SourceTokens, float64(elapsed.Microseconds()) / 1000, r.Warnings, ""}
+	}{source, r.Text, r.Score, r.Tokens, r.SourceTokens, nil, float64(elapsed.Microseconds()) / 1000, r.Warnings, ""}
+	for _, v := range r.Others {
+		object.Others = append(object.Others, other{v.Text, v.Score, v.Tokens})
+	}
 	if r.Err != nil {
 		object.Error = r.Err.Error()
 	}

@@ -299,7 +299,7 @@ func (t *Transformer) banned(past []int32, o SearchOptions) []int32 {
 	if len(past) < o.MinLength {
 		ids = append(ids, t.Config.EOS)
 	}
-	for _, words := range t.Config.SuppressSequences {
+	for _, words := range t.Config.BadWords {
 		if last := len(words) - 1; len(past) >= last && slices.Equal(past[len(past)-last:], words[:last]) {
 			ids = append(ids, words[last])
 		}

@@ -239,8 +239,9 @@ type SectionInfo struct {
 	Optional bool
 }
 
-// features are the entries of Meta.Requires that this version can run: "ssru", a decoder with a recurrent state.
-var features = map[string]bool{"ssru": true}
+// features are the entries of Meta.Requires that this version can run: "ssru", a decoder with a recurrent state; "target_prefix", tokens
+// that every target sentence begins with.
+var features = map[string]bool{"ssru": true, "target_prefix": true}
 
 // FormatError says that a file is not an .ei8 file this version can use. Every corruption is reported as one.
 type FormatError struct {

@@ -402,6 +402,11 @@ func isControl(text string) bool {
 	case "<s>", "</s>", "<pad>", "<blank>":
 		return true
 	}
+	return isLanguage(text)
+}
+
+// isLanguage says whether a string marks a language, such as >>fra<<.
+func isLanguage(text string) bool {
 	return len(text) > 4 && strings.HasPrefix(text, ">>") && strings.HasSuffix(text, "<<")
 }
 

@@ -260,6 +260,29 @@ func (t *Tokenizer) Decode(dst []byte, ids []int32) []byte {
 	return dst
 }
 
+// DecodeGrowing appends as much of Decode's text as no further ids can change: bytes of a character that is not complete are left
+// out, and all text of a model that rewrites what was decoded.
+func (t *Tokenizer) DecodeGrowing(dst []byte, ids []int32) []byte {
+	if t.flags&flagDenormalize != 0 {
+		return dst
+	}
+	for n := len(ids); n > 0 && ids[n-1] >= 0 && int64(ids[n-1]) < int64(t.ids) && t.kinds[2*ids[n-1]] == kindByte; n-- {
+		ids = ids[:n-1]
+	}
+	return t.Decode(dst, ids)
+}
+
+// Languages are the languages that the vocabulary has a mark for, such as >>fra<<, without the angles; in order of bytes.
+func (t *Tokenizer) Languages() []string {
+	var found []string
+	for i := range len(t.sorted) / 4 {
+		if piece := t.piece(u32(t.sorted, uint32(i))); isLanguage(string(piece)) {
+			found = append(found, string(piece[2:len(piece)-2]))
+		}
+	}
+	return found
+}
+
 func startsWithSpace(b []byte) bool {
 	return len(b) >= len(space) && b[0] == space[0] && b[1] == space[1] && b[2] == space[2]
 }
