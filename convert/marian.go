@@ -421,9 +421,16 @@ func (s *source) marianVocabularies(c *marianConfig, drop bool) error {
 		return err
 	}
 	s.languages = modelfile.Languages{From: language(config.From), To: language(config.To)}
+	exists := func(name string) bool {
+		_, err := os.Stat(filepath.Join(s.path, name))
+		return err == nil
+	}
+	if exists("tokenizer.json") && !exists("source.spm") {
+		return s.jsonTokenizer(c.VocabSize, drop)
+	}
 
 	sourceName, targetName := "vocab.json", "vocab.json"
-	if _, err := os.Stat(filepath.Join(s.path, "target_vocab.json")); err == nil || config.Separate {
+	if exists("target_vocab.json") || config.Separate {
 		targetName = "target_vocab.json"
 	}
 	if targetName != sourceName && s.config.SharedEmbeddings {
@@ -442,17 +449,25 @@ func (s *source) marianVocabularies(c *marianConfig, drop bool) error {
 			return err
 		}
 	}
-	for name := range sourceVocab {
-		if strings.HasPrefix(name, ">>") && strings.HasSuffix(name, "<<") {
-			s.warnings = append(s.warnings, "the model has several target languages: begin each sentence with a token such as "+name)
-			break
-		}
-	}
+	s.noteLanguages(sourceVocab)
 	s.config.TargetUnk = -1
 	if id, ok := targetVocab["<unk>"]; ok {
 		s.config.TargetUnk = id
 	}
 	return s.spmTokenizers("source.spm", "target.spm", sourceVocab, targetVocab, sourceName != targetName)
+}
+
+// noteLanguages says so where the model has several target languages.
+func (s *source) noteLanguages(vocab map[string]int32) {
+	first := ""
+	for name := range vocab {
+		if strings.HasPrefix(name, ">>") && strings.HasSuffix(name, "<<") && (first == "" || name < first) {
+			first = name
+		}
+	}
+	if len(first) > 4 {
+		s.warnings = append(s.warnings, fmt.Sprintf("the model has several target languages: choose one with --to %s, or begin lines with %s", first[2:len(first)-2], first))
+	}
 }
 
 // readVocabulary reads a vocab.json whose ids must be those of the rows of the embeddings; drop leaves the last one out.

@@ -57,6 +57,61 @@ func (s *source) spmTokenizers(sourceName, targetName string, sourceVocab, targe
 	return nil
 }
 
+// jsonTokenizer builds the one tokenizer of both languages from a tokenizer.json, for embeddings of so many rows; drop leaves the last
+// one out.
+func (s *source) jsonTokenizer(rows int, drop bool) error {
+	path := filepath.Join(s.path, "tokenizer.json")
+	raw, err := readSmall(path)
+	if err != nil {
+		return err
+	}
+	parsed, err := text.ParseJSON(raw)
+	if err != nil {
+		return failure(path, err.Error(), "put the source.spm, target.spm and vocab.json of the model beside it")
+	}
+	to, vocab := &s.config, parsed.Vocab
+	for token, id := range vocab {
+		switch {
+		case id < 0 || int(id) >= rows:
+			return failure(path, fmt.Sprintf("gives %q the id %d, outside of the %d rows of the embeddings", token, id, rows), "it belongs to another model")
+		case drop && int(id) == rows-1:
+			delete(vocab, token)
+		}
+	}
+	ids := func(tokens []string) (ids []int32, err error) {
+		for _, token := range tokens {
+			id, ok := vocab[token]
+			if !ok {
+				return nil, failure(path, fmt.Sprintf("puts %q around each text, which is not in its vocabulary", token), "")
+			}
+			ids = append(ids, id)
+		}
+		return ids, nil
+	}
+	if to.SourcePrefix, err = ids(parsed.Prefix); err != nil {
+		return err
+	}
+	suffix, err := ids(parsed.Suffix)
+	if err != nil {
+		return err
+	}
+	if len(suffix) > 1 {
+		return failure(path, fmt.Sprintf("puts %d tokens behind each text", len(suffix)), "this version knows one, which ends it")
+	}
+	if to.SourceEOS = len(suffix) == 1; to.SourceEOS {
+		to.SourceEOSID = suffix[0]
+	}
+	s.noteLanguages(vocab)
+	if s.sourceTokenizer, err = parsed.Build(vocab); err != nil {
+		return failure(path, err.Error(), "")
+	}
+	t, err := text.Open(s.sourceTokenizer)
+	if err == nil {
+		to.TargetUnk = t.Unk()
+	}
+	return err
+}
+
 // tokenLists builds tokenizers that take tokens with spaces between, for a model that comes without its own.
 func (s *source) tokenLists(m *ctranslate2.Model) error {
 	s.warnings = append(s.warnings, "there is no SentencePiece model beside model.bin: the model takes and gives tokens with spaces between")

@@ -12,6 +12,7 @@ type symbol struct {
 	start, size    uint32
 	previous, next int32 // -1 at the ends
 	frozen         bool  // user-defined: never merged
+	id             int32 // with ranked pairs; -1: unknown
 }
 
 // merge is a pair of neighbours that together make a piece. It is out of date once their sizes no longer add up to size.
@@ -19,6 +20,7 @@ type merge struct {
 	score       int32 // the bits of the float32, so changed that they compare as integers
 	left, right int32
 	size        uint32
+	id          int32 // with ranked pairs: of the piece
 }
 
 // before is the order of merging: the highest score, of equal ones the one on the left.
@@ -72,7 +74,7 @@ func (t *Tokenizer) bpe(sc *Scratch) {
 	for at := 0; at < len(text); {
 		n, user := t.symbolSize(text[at:])
 		i := int32(len(sc.symbols))
-		sc.symbols = append(sc.symbols, symbol{uint32(at), uint32(n), i - 1, i + 1, user})
+		sc.symbols = append(sc.symbols, symbol{start: uint32(at), size: uint32(n), previous: i - 1, next: i + 1, frozen: user})
 		at += n
 	}
 	if len(sc.symbols) == 0 {
@@ -116,7 +118,7 @@ func (t *Tokenizer) offer(sc *Scratch, left, right int32) {
 		return
 	}
 	score, _, unused := t.record(index)
-	sc.push(merge{score, left, right, size})
+	sc.push(merge{score: score, left: left, right: right, size: size})
 	if unused {
 		if sc.splits == nil {
 			sc.splits = map[uint32]uint32{}

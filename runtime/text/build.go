@@ -41,6 +41,11 @@ func build(spm []byte, vocab map[string]int32) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return m.build(vocab)
+}
+
+// build compiles a model that was read.
+func (m *spmModel) build(vocab map[string]int32) ([]byte, error) {
 	if m.modelType < 1 || m.modelType > 4 {
 		return nil, fmt.Errorf("the model type is %d, 1 to 4 are known", m.modelType)
 	}
@@ -348,12 +353,15 @@ func (b *builder) image() ([]byte, error) {
 		b.sections[sectionEnds] = binary.LittleEndian.AppendUint32(b.sections[sectionEnds], uint32(len(b.sections[sectionStrings])))
 		b.sections[sectionKinds] = binary.LittleEndian.AppendUint16(b.sections[sectionKinds], b.kinds[i])
 	}
-	version, count := uint32(1), sectionsVersion1 // the lowest that will do, so that older programs can read it
-	for _, s := range b.sections[sectionsVersion1:] {
-		if len(s) > 0 {
-			version, count = imageVersion, sectionCount
+	version := 1 // the lowest that will do, so that older programs can read it
+	for v := 2; v <= imageVersion; v++ {
+		for _, s := range b.sections[sectionsOf[v-1]:sectionsOf[v]] {
+			if len(s) > 0 {
+				version = v
+			}
 		}
 	}
+	count := sectionsOf[version]
 	size := uint64(headerSize(count))
 	for _, s := range b.sections[:count] {
 		size = (size+7)&^7 + uint64(len(s))
@@ -364,7 +372,7 @@ func (b *builder) image() ([]byte, error) {
 	image := make([]byte, headerSize(count), size)
 	copy(image, imageMagic)
 	for i, v := range []uint32{
-		version, uint32(size), b.format, b.flags, uint32(b.unk), math.Float32bits(b.unkScore),
+		uint32(version), uint32(size), b.format, b.flags, uint32(b.unk), math.Float32bits(b.unkScore),
 		uint32(len(b.strings)), uint32(b.pieces), uint32(b.maxPiece),
 	} {
 		binary.LittleEndian.PutUint32(image[4+4*i:], v)

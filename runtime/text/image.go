@@ -12,9 +12,10 @@ import (
 //
 //	offset  size  what
 //	0       4     magic "EItk"
-//	4       4     version, 1; 2 if the sections from denormalize on are there
+//	4       4     version, 1; 2 if the sections from denormalize on are there, 3 if merges is
 //	8       4     size of the whole image
-//	12      4     kind: 1 unigram, 2 tokens, 3 words, 4 characters, 5 BPE, 6 word, 7 char (5 to 7 of SentencePiece)
+//	12      4     kind: 1 unigram, 2 tokens, 3 words, 4 characters, 5 BPE, 6 word, 7 char (5 to 7 of SentencePiece),
+//	              8 BPE with ranked pairs
 //	16      4     flags, see flag*
 //	20      4     unk, int32: the id of an unknown piece; -1 none
 //	24      4     score of an unknown character, float32: the lowest score of a normal piece less 10
@@ -30,7 +31,7 @@ import (
 //	sorted    n uint32, n <= ids    ids in order of their strings, for ID
 //	trie      uint32 units          double array over pieces; a leaf is an index into pieces
 //	pieces    float32 score, int32  score and id of each piece; with BPE the id may have unusedBit
-//	bytes     0 or 256 int32        id of each byte, with flagByteFallback only
+//	bytes     0 or 256 int32        id of each byte, with flagByteFallback or flagByteLevel only
 //	user      uint32 units          double array over user-defined symbols, that the normalizer leaves alone
 //	charsmap  uint32 units          double array of the normalizer; a leaf is an offset into replace
 //	replace   bytes                 what the normalizer puts in, each string ended by NUL
@@ -38,9 +39,11 @@ import (
 //
 //	denormalize  uint32 units       double array of the rules for decoded text; a leaf is an offset into written
 //	written      bytes              what those put in, each string ended by NUL
+//
+//	merges    n of 4 uint32         with kind 8: ids of left and right, rank, id of what they make; in order of left, right
 const (
 	imageMagic   = "EItk"
-	imageVersion = 2 // the newest
+	imageVersion = 3 // the newest
 
 	maxIDs         = 1 << 24
 	maxPieceBytes  = 8000 // SentencePiece refuses longer ones
@@ -63,15 +66,19 @@ const (
 
 	sectionDenormalize = iota - 1
 	sectionWritten
+	sectionMerges
 	sectionCount
 )
+
+// sectionsOf is how many sections an image of a version has.
+var sectionsOf = [imageVersion + 1]int{1: sectionsVersion1, 2: sectionMerges, 3: sectionCount}
 
 // headerSize is where the sections of an image start.
 func headerSize(sections int) int { return 40 + 8*sections }
 
 var sectionNames = [sectionCount]string{
 	"strings", "ends", "kinds", "sorted", "trie", "pieces", "bytes", "user", "charsmap", "replace", "unkText",
-	"denormalize", "written",
+	"denormalize", "written", "merges",
 }
 
 const (
@@ -82,7 +89,8 @@ const (
 	formatBPE     = 5
 	formatSPMWord = 6
 	formatSPMChar = 7
-	formatsKnown  = 7
+	formatRanked  = 8
+	formatsKnown  = 8
 )
 
 // unusedBit, in the table of pieces: BPE merges to this piece, and takes it apart again.
@@ -99,7 +107,10 @@ const (
 	flagWrittenPrefix             // flagDummyPrefix, flagRemoveSpaces and flagEscape of those
 	flagWrittenRemove
 	flagWrittenEscape
-	flagsKnown = 1<<iota - 1
+	flagByteLevel    // with kind 8: symbols are bytes, each written as a character in pieces
+	flagSplitWords   // with kind 8: no piece goes beyond the start of a word
+	flagSplitUnknown // with kind 8: each unknown character is one unknown piece, not a run of them
+	flagsKnown       = 1<<iota - 1
 )
 
 // What Decode does with an id.
@@ -147,15 +158,13 @@ func (t *Tokenizer) open(image []byte) error {
 	if string(image[:4]) != imageMagic {
 		return headerError(0, "the first bytes are %q, must be %q", image[:4], imageMagic)
 	}
-	count := sectionsVersion1
-	switch v := field(4); v {
-	case 1:
-	case imageVersion:
-		if count = sectionCount; len(image) < headerSize(count) {
-			return headerError(0, "%d bytes are left, the header alone has %d", len(image), headerSize(count))
-		}
-	default:
+	v := field(4)
+	if v < 1 || v > imageVersion {
 		return headerError(4, "version %d was written by a newer edge-infer, this one reads 1 to %d", v, imageVersion)
+	}
+	count := sectionsOf[v]
+	if len(image) < headerSize(count) {
+		return headerError(0, "%d bytes are left, the header alone has %d", len(image), headerSize(count))
 	}
 	if uint64(field(8)) != uint64(len(image)) {
 		return headerError(8, "the size is %d, the image has %d bytes", field(8), len(image))
@@ -179,8 +188,11 @@ func (t *Tokenizer) open(image []byte) error {
 	if t.unk < -1 || int64(t.unk) >= int64(t.ids) {
 		return headerError(20, "the unknown id is %d, there are %d ids", t.unk, t.ids)
 	}
-	if t.unk == -1 && !t.isList() && t.flags&flagByteFallback == 0 {
+	if t.unk == -1 && !t.isList() && t.flags&(flagByteFallback|flagByteLevel) == 0 {
 		return headerError(20, "there is no unknown id and no byte fallback")
+	}
+	if ranked := uint32(flagByteLevel | flagSplitWords | flagSplitUnknown); t.flags&ranked != 0 && t.format != formatRanked {
+		return headerError(16, "flags %#x do not go with kind %d", t.flags&ranked, t.format)
 	}
 	t.unkScore = math.Float32frombits(field(24))
 	if !finite(t.unkScore) {
@@ -217,7 +229,7 @@ func (t *Tokenizer) open(image []byte) error {
 	}
 	t.strings, t.ends, t.kinds = sections[sectionStrings], sections[sectionEnds], sections[sectionKinds]
 	t.sorted, t.scores, t.bytes = sections[sectionSorted], sections[sectionPieces], sections[sectionBytes]
-	t.trie, t.unkText = sections[sectionTrie], sections[sectionUnkText]
+	t.trie, t.unkText, t.merges = sections[sectionTrie], sections[sectionUnkText], sections[sectionMerges]
 	t.in = rules{t.flags, sections[sectionUser], sections[sectionCharsmap], sections[sectionReplace]}
 	t.out = rules{t.flags / flagWrittenPrefix & (flagDummyPrefix | flagRemoveSpaces | flagEscape), nil,
 		sections[sectionDenormalize], sections[sectionWritten]}
@@ -230,7 +242,7 @@ func (t *Tokenizer) check() error {
 		return &ImageError{sectionNames[section], t.starts[section] + at, fmt.Sprintf(format, args...)}
 	}
 	byteIDs := 0
-	if t.flags&flagByteFallback != 0 {
+	if t.flags&(flagByteFallback|flagByteLevel) != 0 {
 		byteIDs = 256
 	}
 	for _, want := range [...]struct{ section, got, want int }{
@@ -280,6 +292,17 @@ func (t *Tokenizer) check() error {
 		}
 		if id >= t.ids || !finite(score) {
 			return fail(sectionPieces, i, "piece %d has the score %g and the id %d of %d", i/8, score, int32(id), t.ids)
+		}
+	}
+
+	if len(t.merges)%mergeBytes != 0 || len(t.merges) > 0 && t.format != formatRanked {
+		return fail(sectionMerges, 0, "it has %d bytes, must be a multiple of %d, and none but with kind %d", len(t.merges), mergeBytes, formatRanked)
+	}
+	for i := 0; i < len(t.merges); i += mergeBytes {
+		left, right := binary.LittleEndian.Uint32(t.merges[i:]), binary.LittleEndian.Uint32(t.merges[i+4:])
+		rank, made := binary.LittleEndian.Uint32(t.merges[i+8:]), binary.LittleEndian.Uint32(t.merges[i+12:])
+		if left >= t.ids || right >= t.ids || made >= t.ids || rank > math.MaxInt32 {
+			return fail(sectionMerges, i, "merge %d names %d, %d and %d of %d ids, rank %d", i/mergeBytes, left, right, made, t.ids, rank)
 		}
 	}
 

@@ -2,13 +2,14 @@
 //
 // Reading the source: Build (build.go) compiles a SentencePiece model (spm.go) into an image (image.go), which is stored
 // in the model file; Open checks an image and uses it in place; Encode normalizes text (normalize.go) and cuts it into
-// pieces (unigram.go, bpe.go); Decode is below. Sentences (sentences.go) splits paragraphs.
+// pieces (unigram.go, bpe.go, merges.go); Decode is below. Sentences (sentences.go) splits paragraphs.
 //
 // Pieces, ids and decoded text equal those of the C++ library SentencePiece 0.2.3, bit for bit: the reason for each odd
-// rule is that the models were trained with it.
+// rule is that the models were trained with it. A tokenizer.json (tokenizerjson.go) of Hugging Face becomes an image as well.
 package text
 
 import (
+	"bytes"
 	"strings"
 	"unicode/utf8"
 	"unsafe"
@@ -25,14 +26,14 @@ type Tokenizer struct {
 	in, out rules // for text, and for decoded text
 
 	strings, ends, kinds, sorted []byte // all of these lie in the image
-	trie, scores, bytes          []byte
+	trie, scores, bytes, merges  []byte
 	unkText                      []byte
 	starts                       [sectionCount]int // of the sections, for error messages
 }
 
-// Kind names the method: "unigram", "BPE", "word" or "char" of SentencePiece, or a list of "tokens", "words" or "chars".
+// Kind names the method: "unigram", "BPE", "word" or "char" of SentencePiece, a list of "tokens", "words" or "chars", or "ranked BPE".
 func (t *Tokenizer) Kind() string {
-	return [formatsKnown + 1]string{"", "unigram", "tokens", "words", "chars", "BPE", "word", "char"}[t.format]
+	return [formatsKnown + 1]string{"", "unigram", "tokens", "words", "chars", "BPE", "word", "char", "ranked BPE"}[t.format]
 }
 
 // isList: the vocabulary is a list, without scores or rules.
@@ -160,6 +161,10 @@ func (t *Tokenizer) EncodePieces(s string, sc *Scratch) []string {
 	t.segment(s, sc)
 	for _, seg := range sc.path {
 		text := sc.normalized[seg.start:seg.end]
+		if t.flags&flagByteLevel != 0 {
+			pieces = append(pieces, t.Piece(seg.id))
+			continue
+		}
 		if seg.id >= 0 || t.flags&flagByteFallback == 0 {
 			pieces = append(pieces, string(text))
 			continue
@@ -197,6 +202,9 @@ const (
 // In the kind "tokens", tokens are written with a space between, in "words" without one before a full stop and the like. Ids out of range are passed over.
 // It does not allocate once dst has grown.
 func (t *Tokenizer) Decode(dst []byte, ids []int32) []byte {
+	if t.flags&flagByteLevel != 0 {
+		return t.decodeBytes(dst, ids)
+	}
 	begin := len(dst)
 	atStart := true // nothing but control pieces so far
 	pending := -1   // where the bytes of byte pieces begin that are not checked yet
@@ -260,10 +268,38 @@ func (t *Tokenizer) Decode(dst []byte, ids []int32) []byte {
 	return dst
 }
 
+// decodeBytes is Decode of the byte level form.
+func (t *Tokenizer) decodeBytes(dst []byte, ids []int32) []byte {
+	begin := len(dst)
+	for _, id := range ids {
+		if id >= 0 && int64(id) < int64(t.ids) {
+			switch t.kinds[2*id] {
+			case kindControl:
+			case kindUnknown:
+				dst = append(dst, t.unkText...)
+			default:
+				dst = appendBytes(dst, t.piece(uint32(id)))
+			}
+		}
+	}
+	if t.flags&flagDummyPrefix != 0 && len(dst) > begin && dst[begin] == ' ' {
+		dst = append(dst[:begin], dst[begin+1:]...)
+	}
+	return fixUTF8(dst, begin)
+}
+
 // DecodeGrowing appends as much of Decode's text as no further ids can change: bytes of a character that is not complete are left
 // out, and all text of a model that rewrites what was decoded.
 func (t *Tokenizer) DecodeGrowing(dst []byte, ids []int32) []byte {
 	if t.flags&flagDenormalize != 0 {
+		return dst
+	}
+	if t.flags&flagByteLevel != 0 {
+		begin := len(dst)
+		dst = t.Decode(dst, ids)
+		for i := 0; i < utf8.UTFMax-1 && bytes.HasSuffix(dst[begin:], []byte(replacement)); i++ {
+			dst = dst[:len(dst)-len(replacement)] // a character that may become whole
+		}
 		return dst
 	}
 	for n := len(ids); n > 0 && ids[n-1] >= 0 && int64(ids[n-1]) < int64(t.ids) && t.kinds[2*ids[n-1]] == kindByte; n-- {

@@ -302,6 +302,11 @@ func TestBrokenImages(t *testing.T) {
 	if images["tokens"], err = BuildTokens([]string{"<unk>", "a", "b"}); err != nil {
 		t.Fatal(err)
 	}
+	ranked := &pairModel{vocab: map[string]int32{"?": 0, "a": 1, "b": 2, "ab": 3, "abab": 4, "▁": 5}, unk: "?", flags: flagEscape | flagSplitWords,
+		merges: [][2]string{{"a", "b"}, {"ab", "ab"}}}
+	if images["ranked"], err = ranked.build(); err != nil {
+		t.Fatal(err)
+	}
 	text := "a ab abab \u3000 <sep> bb 你好 \xff <a> 龘 \uFF21"
 	for name, image := range images {
 		t.Run(name, func(t *testing.T) {

@@ -21,7 +21,15 @@ const resetScore = 100000
 // segment normalizes s and leaves its cut in sc.path, runs of unknown text as one segment.
 func (t *Tokenizer) segment(s string, sc *Scratch) {
 	sc.path = sc.path[:0]
-	sc.normalized = t.in.normalize(sc.normalized[:0], s)
+	if t.flags&flagByteLevel != 0 {
+		sc.normalized = sc.normalized[:0]
+		if t.flags&flagDummyPrefix != 0 && s != "" && s[0] != ' ' {
+			sc.normalized = append(sc.normalized, ' ')
+		}
+		sc.normalized = append(sc.normalized, s...)
+	} else {
+		sc.normalized = t.in.normalize(sc.normalized[:0], s)
+	}
 	if uint64(len(sc.normalized)) >= unreached {
 		panic("text: more than 4 GiB in one text")
 	}
@@ -30,6 +38,8 @@ func (t *Tokenizer) segment(s string, sc *Scratch) {
 		t.unigram(sc)
 	case formatBPE:
 		t.bpe(sc)
+	case formatRanked:
+		t.ranked(sc)
 	case formatSPMWord:
 		t.eachWord(sc)
 	case formatSPMChar:
