@@ -28,7 +28,7 @@ holds all that running it takes. SRC is a folder:
 
   CTranslate2           model.bin with its vocabularies; or an .argosmodel
   Hugging Face Marian   config.json, model.safetensors or pytorch_model.bin,
-  (OPUS-MT)             source.spm, target.spm, vocab.json
+  (OPUS-MT)             source.spm, target.spm, vocab.json, or tokenizer.json
   Firefox (Bergamot)    model.*.intgemm*.bin, *vocab.*.spm, lex.*.s2t.bin, as they
                         are, .gz or .zst; or that .bin alone with --vocab
 
