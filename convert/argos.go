@@ -1,7 +1,6 @@
 package convert
 
 import (
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
@@ -91,8 +90,8 @@ func openArgos(files fs.FS, folder string) (*source, error) {
 		return nil, err
 	}
 	var meta argosMetadata
-	if err := json.Unmarshal(raw, &meta); err != nil {
-		return nil, &checkpoint.Error{File: name, Offset: -1, Reason: "is not the JSON that was expected", Err: err}
+	if err := checkpoint.DecodeJSON(name, raw, &meta); err != nil {
+		return nil, err
 	}
 	if meta.Type != "" && meta.Type != "translate" {
 		return nil, failure(name, fmt.Sprintf("says type %.40q", meta.Type), "this version reads packages that translate")

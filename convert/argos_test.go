@@ -128,10 +128,10 @@ func TestArgosMalformed(t *testing.T) {
 		want   string // ROOT stands for the package
 	}{
 		{"no metadata", remove("metadata.json"), "ROOT: has no metadata.json; it is no package of Argos Translate, or damaged; download it again"},
-		{"empty metadata", write("metadata.json", ""), "ROOT/en_de/metadata.json: is not the JSON that was expected: unexpected end of JSON input"},
-		{"metadata is a list", write("metadata.json", "[]"), "ROOT/en_de/metadata.json: is not the JSON that was expected: json: cannot unmarshal array into Go value of type convert.argosMetadata"},
-		{"metadata cut", write("metadata.json", argosJSON[:50]), "ROOT/en_de/metadata.json: is not the JSON that was expected: unexpected end of JSON input"},
-		{"code is a number", write("metadata.json", `{"from_code": 1}`), "ROOT/en_de/metadata.json: is not the JSON that was expected: json: cannot unmarshal number into Go struct field argosMetadata.from_code of type string"},
+		{"empty metadata", write("metadata.json", ""), "ROOT/en_de/metadata.json: byte 0: the JSON ends early; download or write it again"},
+		{"metadata is a list", write("metadata.json", "[]"), "ROOT/en_de/metadata.json: byte 1: an array where an object was expected; download or write it again"},
+		{"metadata cut", write("metadata.json", argosJSON[:50]), "ROOT/en_de/metadata.json: byte 50: the JSON ends early; download or write it again"},
+		{"code is a number", write("metadata.json", `{"from_code": 1}`), "ROOT/en_de/metadata.json: byte 15: from_code is a number where a string was expected; download or write it again"},
 		{"finds sentences", write("metadata.json", `{"type": "sbd"}`), "ROOT/en_de/metadata.json: says type \"sbd\"; this version reads packages that translate"},
 		{"no model", remove("model/model.bin"), "ROOT/en_de/model/model.bin: is missing; it holds the weights; download the package again"},
 		{"no vocabulary", remove("model/shared_vocabulary.json"), "ROOT/en_de/model: neither shared_vocabulary nor target_vocabulary (.json or .txt) is there; copy the whole folder"},
@@ -143,9 +143,9 @@ func TestArgosMalformed(t *testing.T) {
 		{"empty model", write("model/model.bin", ""), "ROOT/en_de/model/model.bin: byte 0: the file ends inside the binary version; download or convert it again"},
 		{"model is text", write("model/model.bin", "<html>"), "ROOT/en_de/model/model.bin: byte 0: binary version 1836345404; 1 to 6 are known; give the folder of a CTranslate2 model"},
 		{"model cut", cut("model/model.bin", 100000), "ROOT/en_de/model/model.bin: tensor \"decoder/layer_1/ffn/linear_1/weight\": byte 93196: it claims 10240 bytes where 6804 are left: the file is cut short; download or convert it again"},
-		{"vocabulary is text", write("model/shared_vocabulary.json", "a\nb\n"), "ROOT/en_de/model/shared_vocabulary.json: the vocabulary cannot be read: invalid character 'a' looking for beginning of value"},
+		{"vocabulary is text", write("model/shared_vocabulary.json", "a\nb\n"), "ROOT/en_de/model/shared_vocabulary.json: byte 0: this is not JSON: invalid character 'a' looking for beginning of value; download or write it again"},
 		{"another vocabulary", write("model/shared_vocabulary.json", `["</s>", "<unk>", "a"]`), "ROOT/en_de/model/shared_vocabulary.json: has 3 tokens (the unknown token counted), but the embeddings have 59 rows; it belongs to another model"},
-		{"config is text", write("model/config.json", "x"), "ROOT/en_de/model/config.json: it is not a JSON object: invalid character 'x' looking for beginning of value"},
+		{"config is text", write("model/config.json", "x"), "ROOT/en_de/model/config.json: byte 0: this is not JSON: invalid character 'x' looking for beginning of value; download or write it again"},
 		{"config without start", write("model/config.json", `{"decoder_start_token": "<none>", "eos_token": "<end>"}`), "ROOT/en_de/model/shared_vocabulary.json: lacks \"<end>\", which is the end of a sentence; it belongs to another model"},
 	} {
 		folder := filepath.Join(t.TempDir(), "in")

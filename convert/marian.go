@@ -66,8 +66,11 @@ func (v *intOrFirst) UnmarshalJSON(raw []byte) error {
 		*v = intOrFirst{true, list[0]}
 		return nil
 	}
+	if json.Unmarshal(raw, &v.value) != nil {
+		return errors.New("eos_token_id is neither an id nor a list of ids")
+	}
 	v.set = true
-	return json.Unmarshal(raw, &v.value)
+	return nil
 }
 
 // marianActivations are Hugging Face's names. (Native Marian's gelu is another function.)
@@ -470,44 +473,12 @@ func (s *source) noteLanguages(vocab map[string]int32) {
 	}
 }
 
-// readVocabulary reads a vocab.json whose ids must be those of the rows of the embeddings; drop leaves the last one out.
-func readVocabulary(path string, rows int, drop bool) (map[string]int32, error) {
-	vocab := map[string]int32{}
-	if err := readJSON(path, &vocab); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = failure(path, "is missing", "it gives the tokens their ids; download it as well")
-		}
-		return nil, err
-	}
-	if len(vocab) != rows {
-		return nil, failure(path, fmt.Sprintf("has %d tokens, but the embeddings have %d rows", len(vocab), rows), "it belongs to another model")
-	}
-	byID := make([]string, rows)
-	seen := make([]bool, rows)
-	for token, id := range vocab {
-		if id < 0 || int(id) >= rows {
-			return nil, failure(path, fmt.Sprintf("gives %q the id %d, outside of the %d rows of the embeddings", token, id, rows), "it belongs to another model")
-		}
-		if seen[id] {
-			return nil, failure(path, fmt.Sprintf("gives the id %d to %q and to %q", id, byID[id], token), "")
-		}
-		seen[id], byID[id] = true, token
-	}
-	if drop {
-		delete(vocab, byID[rows-1])
-	}
-	return vocab, nil
-}
-
 func readJSON(path string, into any) error {
 	raw, err := readSmall(path)
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(raw, into); err != nil {
-		return &checkpoint.Error{File: path, Offset: -1, Reason: "is not the JSON that was expected", Err: err}
-	}
-	return nil
+	return checkpoint.DecodeJSON(path, raw, into)
 }
 
 // maxSmall bounds the files that are read whole.

@@ -68,7 +68,7 @@ func New(path string, src io.ReaderAt, size int64, spill string) (*Archive, erro
 		return nil, a.fail(err, "download it again", "the zip archive cannot be read: damaged, or cut short")
 	}
 	if len(z.File) > maxMembers {
-		return nil, a.fail(nil, "", "it has %d members, more than %d", len(z.File), maxMembers)
+		return nil, a.fail(nil, "unpack it, and name the folder", "it has %d members, more than %d", len(z.File), maxMembers)
 	}
 	for _, m := range z.File {
 		switch {
@@ -77,7 +77,7 @@ func New(path string, src io.ReaderAt, size int64, spill string) (*Archive, erro
 		case !fs.ValidPath(m.Name):
 			return nil, a.fail(nil, "do not unpack it", "member %.80q has a name that no file in an archive may have", m.Name)
 		case a.members[m.Name] != nil:
-			return nil, a.fail(nil, "", "it has member %.80q twice", m.Name)
+			return nil, a.fail(nil, "unpack it, and name the folder", "it has member %.80q twice", m.Name)
 		}
 		a.members[m.Name] = m
 		a.names = append(a.names, m.Name)
@@ -169,11 +169,11 @@ func (a *Archive) open(m *zip.File) (fs.File, error) {
 	packed, size := m.CompressedSize64, m.UncompressedSize64
 	switch {
 	case m.Flags&1 != 0:
-		return nil, a.fail(nil, "", "member %.80q is encrypted", m.Name)
+		return nil, a.fail(nil, "unpack it with its password, and name the folder", "member %.80q is encrypted", m.Name)
 	case at > a.size || packed > uint64(a.size-at):
 		return nil, a.fail(nil, "download it again", "member %.80q claims %d bytes where %d are left", m.Name, packed, max(a.size-at, 0))
 	case m.Method == zip.Store && packed != size:
-		return nil, a.fail(nil, "", "member %.80q is stored, but its two sizes are %d and %d", m.Name, packed, size)
+		return nil, a.fail(nil, "download it again", "member %.80q is stored, but its two sizes are %d and %d", m.Name, packed, size)
 	case m.Method == zip.Store:
 		if err := a.unpack(m, io.Discard); err != nil { // for its checksum
 			return nil, a.fail(err, "download it again", "member %.80q is damaged", m.Name)

@@ -11,8 +11,8 @@ type Config struct {
 	fields map[string][]string
 }
 
-// parse reads the lines, or says which is wrong and why. Marian's emitter writes "key: value", "key:" with "  - value" lines, and
-// "[]"; flow lists are read too. Values lose their quotes.
+// parse reads the lines, or says which is wrong and why. Marian's emitter writes "key: value", and "key:" with "  - value" lines or,
+// for an empty list, "  []" below; flow lists behind the key are read too. Values lose their quotes.
 func (c *Config) parse(text string) (line int, reason string) {
 	c.fields = map[string][]string{}
 	list := "" // the key whose items follow
@@ -26,6 +26,10 @@ func (c *Config) parse(text string) (line int, reason string) {
 				return i + 1, fmt.Sprintf("is an item of no list: %.60q", l)
 			}
 			c.fields[list] = append(c.fields[list], unquote(v))
+			continue
+		}
+		if list != "" && len(c.fields[list]) == 0 && strings.TrimSpace(l) == "[]" {
+			list = ""
 			continue
 		}
 		key, value, ok := strings.Cut(l, ":")

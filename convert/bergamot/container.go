@@ -250,6 +250,7 @@ func (m *Model) add(r *reader, it item) error {
 	fail := func(reason, do string) error {
 		return &checkpoint.Error{File: r.file, Tensor: it.name, Offset: it.offset, Reason: reason, Do: do}
 	}
+	const export = "export the model with marian-conv --gemm-type intgemm8 or float32"
 	dtype, size := "", int64(0)
 	switch it.kind {
 	case typeFloat32:
@@ -259,15 +260,15 @@ func (m *Model) add(r *reader, it item) error {
 	case typeIntgemm16:
 		dtype, size = checkpoint.I16, 2
 	case typeInt8:
-		return fail("has plain bytes for elements, as only the configuration has", "")
+		return fail("has plain bytes for elements, as only the configuration has", export)
 	default:
-		name, do := fmt.Sprintf("%#x", it.kind), "export the model with marian-conv --gemm-type intgemm8 or float32"
+		name := fmt.Sprintf("%#x", it.kind)
 		if known := typeNames[it.kind]; known != "" {
 			name = known
 		} else if it.kind&0xf800 != 0 {
 			name += ", packed for one kind of processor"
 		}
-		return fail("has elements of type "+name, do)
+		return fail("has elements of type "+name, export)
 	}
 	quantized := it.kind != typeFloat32
 	if quantized && strings.HasSuffix(it.name, "_QuantMultA") {

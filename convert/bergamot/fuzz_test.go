@@ -90,7 +90,7 @@ func openLists(data []byte, source, target int) (*Shortlist, error) {
 	return readShortlist("f", file, source, target)
 }
 
-func gzipped(f *testing.F, data []byte) []byte {
+func gzipped(f testing.TB, data []byte) []byte {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
 	if _, err := w.Write(data); err != nil {
@@ -102,7 +102,7 @@ func gzipped(f *testing.F, data []byte) []byte {
 	return b.Bytes()
 }
 
-func zstandard(f *testing.F, data []byte) []byte {
+func zstandard(f testing.TB, data []byte) []byte {
 	w, err := zstd.NewWriter(nil)
 	if err != nil {
 		f.Fatal(err)

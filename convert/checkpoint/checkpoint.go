@@ -41,7 +41,7 @@ func New(format, path string, closers ...io.Closer) *Checkpoint {
 // to guess.
 func (c *Checkpoint) Add(t *Tensor) error {
 	if c.has(t.Name) {
-		return &Error{File: c.Path, Tensor: t.Name, Offset: t.Offset, Reason: "the name occurs twice"}
+		return &Error{File: c.Path, Tensor: t.Name, Offset: t.Offset, Reason: "the name occurs twice", Do: "save or download the checkpoint again"}
 	}
 	c.tensors[t.Name] = t
 	c.names = append(c.names, t.Name)

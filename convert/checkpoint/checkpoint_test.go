@@ -290,7 +290,7 @@ func TestCheckpoint(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := c.Add(tensor("a", 0)); err == nil || err.Error() != `f: tensor "a": byte 0: the name occurs twice` {
+	if err := c.Add(tensor("a", 0)); err == nil || err.Error() != `f: tensor "a": byte 0: the name occurs twice; save or download the checkpoint again` {
 		t.Error(err)
 	}
 	if err := c.Alias("d", "a"); err != nil {

@@ -1,7 +1,6 @@
 package checkpoint
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,7 +24,7 @@ func OpenIndex(format, path string, open func(path string) (*Checkpoint, error))
 		return &Error{File: path, Tensor: name, Offset: -1, Reason: fmt.Sprintf(format, args...), Do: do}
 	}
 	if info.Size() > maxIndex {
-		return nil, fail("", "", "%d bytes are too many for an index", info.Size())
+		return nil, fail("", "give the index of the shards", "%d bytes are too many for an index", info.Size())
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -34,8 +33,8 @@ func OpenIndex(format, path string, open func(path string) (*Checkpoint, error))
 	var index struct {
 		WeightMap map[string]string `json:"weight_map"`
 	}
-	if err := json.Unmarshal(text, &index); err != nil {
-		return nil, &Error{File: path, Offset: -1, Reason: "the index is not the JSON it should be", Err: err}
+	if err := DecodeJSON(path, text, &index); err != nil {
+		return nil, err
 	}
 	if len(index.WeightMap) == 0 {
 		return nil, fail("", "give the file of weights itself", "the index has no weight_map")

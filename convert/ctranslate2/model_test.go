@@ -338,13 +338,34 @@ func TestVocabulary(t *testing.T) {
 	}{
 		{nil, ": neither shared_vocabulary nor target_vocabulary (.json or .txt) is there; copy the whole folder"},
 		{[]string{"target_vocabulary.txt", "a"}, ": neither shared_vocabulary nor source_vocabulary (.json or .txt) is there; copy the whole folder"},
-		{[]string{"shared_vocabulary.json", "{}"}, "/shared_vocabulary.json: the vocabulary cannot be read: json: cannot unmarshal object into Go value of type []*string"},
-		{[]string{"shared_vocabulary.json", "null"}, "/shared_vocabulary.json: the vocabulary cannot be read: null where an array was expected"},
-		{[]string{"shared_vocabulary.json", "[null]"}, "/shared_vocabulary.json: the vocabulary cannot be read: item 0 is null"},
-		{[]string{"shared_vocabulary.json", "[\"\xff\"]"}, "/shared_vocabulary.json: the vocabulary cannot be read: it is not UTF-8"},
-		{[]string{"shared_vocabulary.txt", strings.Repeat("\n", 1<<18)}, "/shared_vocabulary.txt: the vocabulary cannot be read: 262144 tokens in 262144 bytes: most of them are empty"},
-		{[]string{"config.json", "[]"}, "/config.json: it is not a JSON object: json: cannot unmarshal array into Go value of type map[string]json.RawMessage"},
-		{[]string{"config.json", `{"layer_norm_epsilon": "x"}`}, "/config.json: \"layer_norm_epsilon\" is not what it should be: json: cannot unmarshal string into Go value of type float32"},
+		{[]string{"shared_vocabulary.json", "{}"}, "/shared_vocabulary.json: byte 1: an object where an array was expected; download or write it again"},
+		{[]string{"shared_vocabulary.json", "null"}, "/shared_vocabulary.json: null where an array of tokens was expected; download or convert it again"},
+		{[]string{"shared_vocabulary.json", "[null]"}, "/shared_vocabulary.json: token 0 is null; download or convert it again"},
+		{[]string{"shared_vocabulary.json", "[\"\xff\"]"}, "/shared_vocabulary.json: byte 2: the JSON is not UTF-8; download or write it again"},
+		{[]string{"shared_vocabulary.txt", strings.Repeat("\n", 1<<18)}, "/shared_vocabulary.txt: 262144 tokens in 262144 bytes: most of them are empty; download or convert it again"},
+		{[]string{"config.json", "[]"}, "/config.json: byte 1: an array where an object was expected; download or write it again"},
+		{[]string{"config.json", `{"layer_norm_epsilon": "x"}`}, "/config.json: byte 26: layer_norm_epsilon is a string where a number was expected; download or write it again"},
+		{[]string{"config.json", ""}, "/config.json: byte 0: the JSON ends early; download or write it again"},
+		{[]string{"config.json", `{"unk_token": 1}`}, "/config.json: byte 15: unk_token is a number where a string was expected; download or write it again"},
+		{[]string{"config.json", `{"add_source_bos": "true"}`}, "/config.json: byte 25: add_source_bos is a string where true or false was expected; download or write it again"},
+		{[]string{"config.json", `{"quantization_type": 0.5}`}, "/config.json: byte 25: quantization_type is 0.5 where a whole number was expected; download or write it again"},
+		{[]string{"config.json", `{"layer_norm_epsilon": 1e99}`}, "/config.json: byte 27: layer_norm_epsilon is 1e99 where a number was expected; download or write it again"},
+		{[]string{"config.json", `{"a": 1} {}`}, "/config.json: byte 9: this is not JSON: invalid character '{' after top-level value; download or write it again"},
+		{[]string{"config.json", "{\"unk_token\": \"\xff\"}"}, "/config.json: byte 15: the JSON is not UTF-8; download or write it again"},
+		{[]string{"config.json", strings.Repeat(" ", maxConfig) + "{}"}, "/config.json: 4194306 bytes where a regular file of at most 4194304 was expected; download or convert it again"},
+		{[]string{"shared_vocabulary.json", ""}, "/shared_vocabulary.json: byte 0: the JSON ends early; download or write it again"},
+		{[]string{"shared_vocabulary.json", `["a", "b"`}, "/shared_vocabulary.json: byte 9: the JSON ends early; download or write it again"},
+		{[]string{"shared_vocabulary.json", `["a",, "b"]`}, "/shared_vocabulary.json: byte 5: this is not JSON: invalid character ',' looking for beginning of value; download or write it again"},
+		{[]string{"shared_vocabulary.json", `["a", 1]`}, "/shared_vocabulary.json: byte 7: a number where a string was expected; download or write it again"},
+		{[]string{"shared_vocabulary.json", `["a", ["b"]]`}, "/shared_vocabulary.json: byte 7: an array where a string was expected; download or write it again"},
+		{[]string{"shared_vocabulary.json", `["a"]]`}, "/shared_vocabulary.json: byte 5: this is not JSON: invalid character ']' after top-level value; download or write it again"},
+		{[]string{"shared_vocabulary.json", "a\nb\n"}, "/shared_vocabulary.json: byte 0: this is not JSON: invalid character 'a' looking for beginning of value; download or write it again"},
+		{[]string{"shared_vocabulary.json", "[" + strings.Repeat(",", 1<<18) + "]"}, "/shared_vocabulary.json: 262144 tokens in 262146 bytes: most of them are empty; download or convert it again"},
+		{[]string{"shared_vocabulary.json", strings.Repeat("[", 1<<15)}, "/shared_vocabulary.json: byte 10000: this is not JSON: invalid character '[' exceeded max depth; download or write it again"},
+		{[]string{"vocabulary.json", "{}"}, "/vocabulary.json: byte 1: an object where an array was expected; download or write it again"},
+		{[]string{"source_vocabulary.json", "1", "target_vocabulary.txt", "a"}, "/source_vocabulary.json: byte 1: a number where an array was expected; download or write it again"},
+		{[]string{"source_vocabulary.txt", "a", "target_vocabulary.json", `"a"`}, "/target_vocabulary.json: byte 3: a string where an array was expected; download or write it again"},
+		{[]string{"source_1_vocabulary.txt", "a", "source_2_vocabulary.json", "{}", "target_vocabulary.txt", "a"}, "/source_2_vocabulary.json: byte 1: an object where an array was expected; download or write it again"},
 	} {
 		dir := folder(t, model, c.files...)
 		_, err := OpenModel(dir)
@@ -409,7 +430,7 @@ func TestMalformed(t *testing.T) {
 		{"size too small", with(good, 26, "\x04"), "f: tensor \"a\": byte 30: shape [2] of f32 is 8 bytes, but it claims 4; download or convert it again"},
 		{"size beyond the end", build(6, "X", 1, []variable{{"a", []uint32{2}, 0, floats(1, 2)}})[:36], "f: tensor \"a\": byte 30: it claims 8 bytes where 6 are left: the file is cut short; download or convert it again"},
 		{"item size", with(build(2, "X", 1, []variable{a}), 25, "\x03"), "f: tensor \"a\": byte 30: elements of 3 bytes; 1, 2 and 4 are known; download or convert it again"},
-		{"name twice", build(6, "X", 1, []variable{a, a}), "f: tensor \"a\": byte 52: the name occurs twice"},
+		{"name twice", build(6, "X", 1, []variable{a, a}), "f: tensor \"a\": byte 52: the name occurs twice; save or download the checkpoint again"},
 		{"aliases missing", good[:38], "f: byte 38: the file ends inside the number of aliases; download or convert it again"},
 		{"alias of nothing", build(6, "X", 1, []variable{a}, [2]string{"b", "c"}), "f: tensor \"b\": byte 50: it is an alias of \"c\", which is not there, or a name that is taken; download or convert it again"},
 		{"alias taken", build(6, "X", 1, []variable{a}, [2]string{"a", "a"}), "f: tensor \"a\": byte 50: it is an alias of \"a\", which is not there, or a name that is taken; download or convert it again"},
@@ -417,6 +438,25 @@ func TestMalformed(t *testing.T) {
 		{"no scale", build(6, "X", 1, []variable{q}), "f: tensor \"w/weight\": byte 41: it is int8, and w/weight_scale is missing; download or convert it again"},
 		{"wrong number of scales", build(6, "X", 1, []variable{q, {"w/weight_scale", []uint32{3}, 0, floats(1, 1, 1)}}), "f: tensor \"w/weight\": byte 41: shape [2 2] but 3 scales; download or convert it again"},
 		{"scale of integers", build(6, "X", 1, []variable{q, {"w/weight_scale", []uint32{2}, 1, []byte{1, 1}}}), "f: tensor \"w/weight\": byte 41: w/weight_scale is i8 where a float was expected; download or convert it again"},
+		{"only the version", good[:4], "f: byte 4: the file ends inside the length of the name of the specification; download or convert it again"},
+		{"only the specification", good[:8], "f: byte 8: the file ends inside the revision; download or convert it again"},
+		{"cut in the revision", good[:10], "f: byte 8: the file ends inside the revision; download or convert it again"},
+		{"cut in the count", good[:14], "f: byte 12: the file ends inside the number of variables; download or convert it again"},
+		{"cut in the length of a name", good[:17], "f: byte 16: the file ends inside the length of the name of a variable; download or convert it again"},
+		{"cut in a name", good[:18], "f: byte 18: the file ends inside the name of a variable; download or convert it again"},
+		{"cut before the rank", good[:20], "f: byte 20: the file ends inside the rank of a; download or convert it again"},
+		{"cut in a shape", good[:23], "f: byte 21: the file ends inside the shape of a; download or convert it again"},
+		{"cut before the type", good[:25], "f: byte 25: the file ends inside the type of a; download or convert it again"},
+		{"cut in the size", good[:28], "f: byte 26: the file ends inside the size of a; download or convert it again"},
+		{"cut in the data", good[:37], `f: tensor "a": byte 30: it claims 8 bytes where 7 are left: the file is cut short; download or convert it again`},
+		{"cut in an alias", good[:45], "f: byte 44: the file ends inside the name of an alias; download or convert it again"},
+		{"cut in the variable of an alias", good[:49], "f: byte 48: the file ends inside the variable of an alias; download or convert it again"},
+		{"2^32-1 aliases", with(good, 38, "\xff\xff\xff\xff"), "f: byte 50: the file ends inside the length of the name of an alias; download or convert it again"},
+		{"no aliases, and one", with(good, 38, "\x00"), "f: byte 42: 8 bytes follow the end of the model; download or convert it again"},
+		{"an alias without NUL", with(good, 45, "x"), "f: byte 42: the name of an alias does not end with its only NUL; download or convert it again"},
+		{"scale of two dimensions", build(6, "X", 1, []variable{q, {"w/weight_scale", []uint32{2, 2}, 0, floats(1, 1, 1, 1)}}), `f: tensor "w/weight": byte 41: shape [2 2] but 4 scales; download or convert it again`},
+		{"int32 weight", build(6, "X", 1, []variable{{"w/weight", []uint32{1}, 3, make([]byte, 4)}}), `f: tensor "w/weight": byte 37: it is packed by AWQ into 4 bits; convert the model with --quantization int8 or float32`},
+		{"a weight with a zero point", build(6, "X", 1, []variable{q, {"w/weight_scale", []uint32{2}, 0, floats(1, 1)}, {"w/weight_zero", []uint32{2}, 0, floats(0, 0)}}), `f: tensor "w/weight": byte 41: it is packed by AWQ into 4 bits; convert the model with --quantization int8 or float32`},
 		{"AWQ", build(6, "X", 1, []variable{{"w/weight", []uint32{1}, 3, make([]byte, 4)}}), "f: tensor \"w/weight\": byte 37: it is packed by AWQ into 4 bits; convert the model with --quantization int8 or float32"},
 	} {
 		err := openBytes(c.data)
@@ -517,9 +557,9 @@ func FuzzVocabulary(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte, isJSON bool) {
 		fuzztest.Bounded(t, len(text), func() {
 			if isJSON {
-				_, _ = parseJSON(text)
+				_, _ = parseJSON("f", text)
 			} else {
-				_, _ = parseText(text)
+				_, _ = parseText("f", text)
 			}
 		})
 	})

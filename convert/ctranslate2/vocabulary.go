@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
 )
@@ -45,7 +45,7 @@ func (m *Model) readFile(dir, name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > limit {
-		return nil, &checkpoint.Error{File: filepath.Join(dir, name), Offset: -1, Reason: fmt.Sprintf("%d bytes where a regular file of at most %d was expected", info.Size(), limit)}
+		return nil, &checkpoint.Error{File: filepath.Join(dir, name), Offset: -1, Reason: fmt.Sprintf("%d bytes where a regular file of at most %d was expected", info.Size(), limit), Do: again}
 	}
 	text, err := fs.ReadFile(m.files, name)
 	if text == nil && err == nil {
@@ -57,46 +57,37 @@ func (m *Model) readFile(dir, name string, limit int64) ([]byte, error) {
 // readConfig reads config.json. Before version 6 the same facts lie in model.bin as scalars and texts.
 func (m *Model) readConfig(dir string) error {
 	path := filepath.Join(dir, "config.json")
-	fail := func(key string, err error) error {
-		return &checkpoint.Error{File: path, Offset: -1, Reason: fmt.Sprintf("%q is not what it should be", key), Err: err}
-	}
 	text, err := m.readFile(dir, "config.json", maxConfig)
 	if err != nil {
 		return err
 	}
+	known := struct {
+		UnkToken   string  `json:"unk_token"`
+		BOSToken   string  `json:"bos_token"`
+		EOSToken   string  `json:"eos_token"`
+		StartToken string  `json:"decoder_start_token"`
+		SourceBOS  bool    `json:"add_source_bos"`
+		SourceEOS  bool    `json:"add_source_eos"`
+		Epsilon    float32 `json:"layer_norm_epsilon"`
+		Method     int     `json:"quantization_type"`
+	}{UnkToken: "<unk>", BOSToken: "<s>", EOSToken: "</s>"}
 	c := &m.Config
+	c.UnkToken, c.BOSToken, c.EOSToken = known.UnkToken, known.BOSToken, known.EOSToken
 	if text != nil {
-		if err := json.Unmarshal(text, &c.Raw); err != nil {
-			return &checkpoint.Error{File: path, Offset: -1, Reason: "it is not a JSON object", Err: err}
+		if err := checkpoint.DecodeJSON(path, text, &c.Raw); err != nil {
+			return err
+		}
+		if err := checkpoint.DecodeJSON(path, text, &known); err != nil {
+			return err
 		}
 	}
-	get := func(key string, dst any) error {
-		raw, ok := c.Raw[key]
-		if !ok || string(raw) == "null" {
-			return nil
-		}
-		if err := json.Unmarshal(raw, dst); err != nil {
-			return fail(key, err)
-		}
-		return nil
-	}
-	c.UnkToken, c.BOSToken, c.EOSToken = "<unk>", "<s>", "</s>"
-	if err := get("layer_norm_epsilon", &c.LayerNormEpsilon); err != nil {
-		return err
-	}
-	if err := get("quantization_type", &c.QuantizationType); err != nil {
-		return err
-	}
+	c.LayerNormEpsilon, c.QuantizationType = known.Epsilon, known.Method
 	if m.BinaryVersion >= 6 {
 		if text == nil {
 			return &checkpoint.Error{File: path, Offset: -1, Reason: "it is missing, and this version of the format needs it", Do: "copy the whole folder"}
 		}
-		for key, dst := range map[string]any{"unk_token": &c.UnkToken, "bos_token": &c.BOSToken, "eos_token": &c.EOSToken,
-			"decoder_start_token": &c.DecoderStartToken, "add_source_bos": &c.AddSourceBOS, "add_source_eos": &c.AddSourceEOS} {
-			if err := get(key, dst); err != nil {
-				return err
-			}
-		}
+		c.UnkToken, c.BOSToken, c.EOSToken, c.DecoderStartToken = known.UnkToken, known.BOSToken, known.EOSToken, known.StartToken
+		c.AddSourceBOS, c.AddSourceEOS = known.SourceBOS, known.SourceEOS
 		return nil
 	}
 	for key, dst := range map[string]*string{"unk_token": &c.UnkToken, "bos_token": &c.BOSToken, "eos_token": &c.EOSToken} {
@@ -201,9 +192,9 @@ func (m *Model) readVocabulary(dir, name string) (*Vocabulary, error) {
 	if text == nil || err != nil {
 		return nil, err
 	}
-	tokens, err := parse(text)
+	tokens, err := parse(path, text)
 	if err != nil {
-		return nil, &checkpoint.Error{File: path, Offset: -1, Reason: "the vocabulary cannot be read", Err: err}
+		return nil, err
 	}
 	v := &Vocabulary{Path: path, Tokens: tokens, Unk: -1}
 	for i, t := range tokens {
@@ -220,17 +211,17 @@ func (m *Model) readVocabulary(dir, name string) (*Vocabulary, error) {
 }
 
 // tooMany refuses files of almost nothing but separators, whose tokens would take many times their size.
-func tooMany(tokens, size int) error {
+func tooMany(path string, tokens, size int) error {
 	if int64(tokens) > int64(size)/2+1<<16 {
-		return fmt.Errorf("%d tokens in %d bytes: most of them are empty", tokens, size)
+		return &checkpoint.Error{File: path, Offset: -1, Reason: fmt.Sprintf("%d tokens in %d bytes: most of them are empty", tokens, size), Do: again}
 	}
 	return nil
 }
 
 // parseText splits at newlines. A carriage return at the end of a line belongs to the token, unless every
 // line has one: some vocabularies have tokens that end so.
-func parseText(text []byte) ([]string, error) {
-	if err := tooMany(bytes.Count(text, []byte("\n")), len(text)); err != nil {
+func parseText(path string, text []byte) ([]string, error) {
+	if err := tooMany(path, bytes.Count(text, []byte("\n")), len(text)); err != nil {
 		return nil, err
 	}
 	if len(text) == 0 {
@@ -249,25 +240,22 @@ func parseText(text []byte) ([]string, error) {
 }
 
 // parseJSON reads an array of strings.
-func parseJSON(text []byte) ([]string, error) {
-	if err := tooMany(bytes.Count(text, []byte(",")), len(text)); err != nil {
+func parseJSON(path string, text []byte) ([]string, error) {
+	if err := tooMany(path, bytes.Count(text, []byte(",")), len(text)); err != nil {
 		return nil, err
 	}
-	if !utf8.Valid(text) {
-		return nil, errors.New("it is not UTF-8")
-	}
 	var items []*string // null is told from ""
-	if err := json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &items); err != nil {
+	if err := checkpoint.DecodeJSON(path, text, &items); err != nil {
 		return nil, err
 	}
 	if items == nil {
-		return nil, errors.New("null where an array was expected")
+		return nil, &checkpoint.Error{File: path, Offset: -1, Reason: "null where an array of tokens was expected", Do: again}
+	}
+	if i := slices.Index(items, nil); i >= 0 {
+		return nil, &checkpoint.Error{File: path, Offset: -1, Reason: fmt.Sprintf("token %d is null", i), Do: again}
 	}
 	tokens := make([]string, len(items))
 	for i, s := range items {
-		if s == nil {
-			return nil, fmt.Errorf("item %d is null", i)
-		}
 		tokens[i] = *s
 	}
 	return tokens, nil

@@ -200,7 +200,7 @@ func TestTorchMalformed(t *testing.T) {
 		{"parameter in itself", file("}X\x01\x00\x00\x00wctorch._utils\n_rebuild_parameter\n]\x85Rs."), "f: tensor \"w\": byte 40: a list where a tensor was expected"},
 		{"parameter of nothing", file("}X\x01\x00\x00\x00wctorch._utils\n_rebuild_parameter\n)Rs."), "f: tensor \"w\": byte 40: a parameter without a tensor"},
 		{"name", change("X\x01\x00\x00\x00w", "K\x01"), "f: byte 40: the name of a tensor is an int"},
-		{"name twice", file(good[:len(good)-1] + good[3:]), "f: tensor \"w\": byte 350: the name occurs twice"},
+		{"name twice", file(good[:len(good)-1] + good[3:]), "f: tensor \"w\": byte 350: the name occurs twice; save or download the checkpoint again"},
 		{"arguments", file(tensor(storage)), "f: tensor \"w\": byte 40: torch._utils._rebuild_tensor_v2 has 1 arguments"},
 		{"no storage", file(tensor("NK\x00K\x02K\x03\x86K\x03K\x01\x86" + rest)), "f: tensor \"w\": byte 40: None where a storage was expected"},
 		{"storage id", change("X\x07\x00\x00\x00storage", "X\x07\x00\x00\x00module_"), "f: tensor \"w\": byte 40: the id of its storage is not (\"storage\", type, key, location, size)"},

@@ -168,7 +168,7 @@ func TestIndexErrors(t *testing.T) {
 	}
 	index := filepath.Join(dir, "i.json")
 	for _, c := range []struct{ text, want string }{
-		{`{`, `INDEX: the index is not the JSON it should be: unexpected end of JSON input`},
+		{`{`, `INDEX: byte 1: the JSON ends early; download or write it again`},
 		{`{}`, `INDEX: the index has no weight_map; give the file of weights itself`},
 		{`{"weight_map":{"w":"../s.safetensors"}}`, `INDEX: tensor "w": the shard "../s.safetensors" is not a plain file name; put all shards into the folder of the index`},
 		{`{"weight_map":{"w":"/etc/passwd"}}`, `INDEX: tensor "w": the shard "/etc/passwd" is not a plain file name; put all shards into the folder of the index`},
