@@ -103,11 +103,6 @@ func TestArgos(t *testing.T) {
 
 // TestArgosMalformed: what is said of packages that cannot be used. (Damaged archives are in package archive.)
 func TestArgosMalformed(t *testing.T) {
-	write := func(name, content string) func(t *testing.T, folder string) {
-		return func(t *testing.T, folder string) {
-			writeFile(t, filepath.Join(folder, filepath.FromSlash(name)), content)
-		}
-	}
 	both := func(fs ...func(t *testing.T, folder string)) func(t *testing.T, folder string) {
 		return func(t *testing.T, folder string) {
 			for _, f := range fs {
@@ -128,25 +123,25 @@ func TestArgosMalformed(t *testing.T) {
 		want   string // ROOT stands for the package
 	}{
 		{"no metadata", remove("metadata.json"), "ROOT: has no metadata.json; it is no package of Argos Translate, or damaged; download it again"},
-		{"empty metadata", write("metadata.json", ""), "ROOT/en_de/metadata.json: byte 0: the JSON ends early; download or write it again"},
-		{"metadata is a list", write("metadata.json", "[]"), "ROOT/en_de/metadata.json: byte 1: an array where an object was expected; download or write it again"},
-		{"metadata cut", write("metadata.json", argosJSON[:50]), "ROOT/en_de/metadata.json: byte 50: the JSON ends early; download or write it again"},
-		{"code is a number", write("metadata.json", `{"from_code": 1}`), "ROOT/en_de/metadata.json: byte 15: from_code is a number where a string was expected; download or write it again"},
-		{"finds sentences", write("metadata.json", `{"type": "sbd"}`), "ROOT/en_de/metadata.json: says type \"sbd\"; this version reads packages that translate"},
+		{"empty metadata", put("metadata.json", ""), "ROOT/en_de/metadata.json: byte 0: the JSON ends early; download or write it again"},
+		{"metadata is a list", put("metadata.json", "[]"), "ROOT/en_de/metadata.json: byte 1: an array where an object was expected; download or write it again"},
+		{"metadata cut", put("metadata.json", argosJSON[:50]), "ROOT/en_de/metadata.json: byte 50: the JSON ends early; download or write it again"},
+		{"code is a number", put("metadata.json", `{"from_code": 1}`), "ROOT/en_de/metadata.json: byte 15: from_code is a number where a string was expected; download or write it again"},
+		{"finds sentences", put("metadata.json", `{"type": "sbd"}`), "ROOT/en_de/metadata.json: says type \"sbd\"; this version reads packages that translate"},
 		{"no model", remove("model/model.bin"), "ROOT/en_de/model/model.bin: is missing; it holds the weights; download the package again"},
 		{"no vocabulary", remove("model/shared_vocabulary.json"), "ROOT/en_de/model: neither shared_vocabulary nor target_vocabulary (.json or .txt) is there; copy the whole folder"},
 		{"no config", remove("model/config.json"), "ROOT/en_de/model/config.json: it is missing, and this version of the format needs it; copy the whole folder"},
 		{"no tokenizer", remove("sentencepiece.model"), "ROOT/en_de/sentencepiece.model: is missing; it cuts text into the pieces that the vocabulary numbers; download the package again"},
-		{"Moses and BPE", both(remove("sentencepiece.model"), write("bpe.model", "#version: 0.2\n")), "ROOT/en_de/bpe.model: cuts words that Moses' tokenizer has split before, which this version does not have; look for a newer package of these languages, with sentencepiece.model"},
-		{"empty tokenizer", write("sentencepiece.model", ""), "ROOT/en_de/sentencepiece.model: SentencePiece model: there are no pieces; is this a SentencePiece model?"},
-		{"tokenizer is text", write("sentencepiece.model", "not a model"), "ROOT/en_de/sentencepiece.model: SentencePiece model: byte 0 has the wire type 6; is this a SentencePiece model?"},
-		{"empty model", write("model/model.bin", ""), "ROOT/en_de/model/model.bin: byte 0: the file ends inside the binary version; download or convert it again"},
-		{"model is text", write("model/model.bin", "<html>"), "ROOT/en_de/model/model.bin: byte 0: binary version 1836345404; 1 to 6 are known; give the folder of a CTranslate2 model"},
+		{"Moses and BPE", both(remove("sentencepiece.model"), put("bpe.model", "#version: 0.2\n")), "ROOT/en_de/bpe.model: cuts words that Moses' tokenizer has split before, which this version does not have; look for a newer package of these languages, with sentencepiece.model"},
+		{"empty tokenizer", put("sentencepiece.model", ""), "ROOT/en_de/sentencepiece.model: SentencePiece model: there are no pieces; is this a SentencePiece model?"},
+		{"tokenizer is text", put("sentencepiece.model", "not a model"), "ROOT/en_de/sentencepiece.model: SentencePiece model: byte 0 has the wire type 6; is this a SentencePiece model?"},
+		{"empty model", put("model/model.bin", ""), "ROOT/en_de/model/model.bin: byte 0: the file ends inside the binary version; download or convert it again"},
+		{"model is text", put("model/model.bin", "<html>"), "ROOT/en_de/model/model.bin: byte 0: binary version 1836345404; 1 to 6 are known; give the folder of a CTranslate2 model"},
 		{"model cut", cut("model/model.bin", 100000), "ROOT/en_de/model/model.bin: tensor \"decoder/layer_1/ffn/linear_1/weight\": byte 93196: it claims 10240 bytes where 6804 are left: the file is cut short; download or convert it again"},
-		{"vocabulary is text", write("model/shared_vocabulary.json", "a\nb\n"), "ROOT/en_de/model/shared_vocabulary.json: byte 0: this is not JSON: invalid character 'a' looking for beginning of value; download or write it again"},
-		{"another vocabulary", write("model/shared_vocabulary.json", `["</s>", "<unk>", "a"]`), "ROOT/en_de/model/shared_vocabulary.json: has 3 tokens (the unknown token counted), but the embeddings have 59 rows; it belongs to another model"},
-		{"config is text", write("model/config.json", "x"), "ROOT/en_de/model/config.json: byte 0: this is not JSON: invalid character 'x' looking for beginning of value; download or write it again"},
-		{"config without start", write("model/config.json", `{"decoder_start_token": "<none>", "eos_token": "<end>"}`), "ROOT/en_de/model/shared_vocabulary.json: lacks \"<end>\", which is the end of a sentence; it belongs to another model"},
+		{"vocabulary is text", put("model/shared_vocabulary.json", "a\nb\n"), "ROOT/en_de/model/shared_vocabulary.json: byte 0: this is not JSON: invalid character 'a' looking for beginning of value; download or write it again"},
+		{"another vocabulary", put("model/shared_vocabulary.json", `["</s>", "<unk>", "a"]`), "ROOT/en_de/model/shared_vocabulary.json: has 3 tokens (the unknown token counted), but the embeddings have 59 rows; it belongs to another model"},
+		{"config is text", put("model/config.json", "x"), "ROOT/en_de/model/config.json: byte 0: this is not JSON: invalid character 'x' looking for beginning of value; download or write it again"},
+		{"config without start", put("model/config.json", `{"decoder_start_token": "<none>", "eos_token": "<end>"}`), "ROOT/en_de/model/shared_vocabulary.json: lacks \"<end>\", which is the end of a sentence; it belongs to another model"},
 	} {
 		folder := filepath.Join(t.TempDir(), "in")
 		argosFolder(t, folder)

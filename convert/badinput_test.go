@@ -63,6 +63,14 @@ func edit(name string, changes map[string]any) func(t *testing.T, folder string)
 	}
 }
 
+// put writes content into a file of the folder.
+func put(name, content string) func(t *testing.T, folder string) {
+	return func(t *testing.T, folder string) {
+		t.Helper()
+		writeFile(t, filepath.Join(folder, filepath.FromSlash(name)), content)
+	}
+}
+
 func remove(names ...string) func(t *testing.T, folder string) {
 	return func(t *testing.T, folder string) {
 		t.Helper()
@@ -123,72 +131,107 @@ func TestBadInput(t *testing.T) {
 		name   string
 		from   string
 		change func(t *testing.T, folder string)
-		want   []string
+		want   string // FOLDER stands for the model's
 	}{
-		{"empty folder", "", func(*testing.T, string) {}, []string{"neither model.bin", "config.json", "source.spm"}},
-		{"no weights", marianFolder, remove("model.safetensors"), []string{"model.safetensors", "pytorch_model.bin", "is there"}},
+		{"empty folder", "", func(*testing.T, string) {}, "FOLDER: holds no model that this version reads: neither model.bin (CTranslate2) nor config.json (Hugging Face) is there; give the folder of a CTranslate2 model (model.bin with its vocabularies), of a Hugging Face Marian model (config.json, model.safetensors or pytorch_model.bin, source.spm, target.spm, vocab.json) or of a Firefox model (model.*.intgemm.alphas.bin, vocab.*.spm)"},
+		{"no weights", marianFolder, remove("model.safetensors"), "FOLDER: has no weights: neither model.safetensors nor pytorch_model.bin is there; download model.safetensors or pytorch_model.bin as well"},
 		{"other weights", marianFolder, func(t *testing.T, folder string) {
 			remove("model.safetensors")(t, folder)
 			writeFile(t, filepath.Join(folder, "tf_model.h5"), "x")
-		}, []string{"tf_model.h5 is not read"}},
+		}, "FOLDER: has no weights: neither model.safetensors nor pytorch_model.bin is there, and tf_model.h5 is not read; download model.safetensors or pytorch_model.bin as well"},
 		{"shards without an index", marianFolder, func(t *testing.T, folder string) {
 			remove("model.safetensors")(t, folder)
 			writeFile(t, filepath.Join(folder, "pytorch_model-00001-of-00002.bin"), "x")
-		}, []string{"pytorch_model.bin.index.json", "is missing", "which weights are in which shard"}},
+		}, "FOLDER/pytorch_model.bin.index.json: is missing; it says which weights are in which shard; download it as well"},
 		{"an index without its shards", marianFolder, func(t *testing.T, folder string) {
 			remove("model.safetensors")(t, folder)
 			writeFile(t, filepath.Join(folder, "model.safetensors.index.json"), `{"weight_map": {"a": "model-00001-of-00002.safetensors"}}`)
-		}, []string{"model-00001-of-00002.safetensors", "is missing", "model.safetensors.index.json lists it"}},
-		{"no config", marianFolder, remove("config.json"), []string{"model.safetensors", "weights without a config.json"}},
-		{"no source.spm", marianFolder, remove("source.spm"), []string{"source.spm", "is missing", "cuts text into"}},
-		{"no target.spm", marianFolder, remove("target.spm"), []string{"target.spm", "is missing"}},
-		{"no vocab.json", marianFolder, remove("vocab.json"), []string{"vocab.json", "is missing", "ids"}},
-		{"no target vocabulary", separateFolder, remove("target_vocab.json"), []string{"target_vocab.json", "is missing"}},
+		}, "FOLDER/model-00001-of-00002.safetensors: is missing, but model.safetensors.index.json lists it: open FOLDER/model-00001-of-00002.safetensors: no such file or directory; download all shards"},
+		{"no config", marianFolder, remove("config.json"), "FOLDER/model.safetensors: is weights without a config.json beside them, which says how many layers and heads they make; copy it there"},
+		{"no source.spm", marianFolder, remove("source.spm"), "FOLDER/source.spm: is missing; it cuts text into the pieces that the vocabulary numbers; download it as well"},
+		{"no target.spm", marianFolder, remove("target.spm"), "FOLDER/target.spm: is missing; it cuts text into the pieces that the vocabulary numbers; download it as well"},
+		{"no vocab.json", marianFolder, remove("vocab.json"), "FOLDER/vocab.json: is missing; it gives the tokens their ids; download it as well"},
+		{"no target vocabulary", separateFolder, remove("target_vocab.json"), "FOLDER/target_vocab.json: is missing; it gives the tokens their ids; download it as well"},
 		{"broken config", marianFolder, func(t *testing.T, folder string) {
 			writeFile(t, filepath.Join(folder, "config.json"), "{")
-		}, []string{"config.json", "JSON"}},
-		{"bert", marianFolder, edit("config.json", map[string]any{"model_type": "bert"}), []string{`"bert"`, "not read yet", "marian"}},
-		{"gpt2", marianFolder, edit("config.json", map[string]any{"model_type": "gpt2"}), []string{`"gpt2"`, "not read yet"}},
-		{"no model_type", marianFolder, edit("config.json", map[string]any{"model_type": nil}), []string{"no model_type"}},
-		{"no d_model", marianFolder, edit("config.json", map[string]any{"d_model": nil}), []string{"d_model is 0"}},
-		{"negative layers", marianFolder, edit("config.json", map[string]any{"encoder_layers": -1}), []string{"encoder_layers is -1"}},
-		{"huge layers", marianFolder, edit("config.json", map[string]any{"encoder_layers": 1 << 23}), []string{"8388608 encoder"}},
-		{"too few layers", marianFolder, edit("config.json", map[string]any{"encoder_layers": 1}), []string{"encoder.layers.1.", "has no place"}},
-		{"too many layers", marianFolder, edit("config.json", map[string]any{"decoder_layers": 3}), []string{"model.decoder.layers.2.self_attn.q_proj.weight", "is missing"}},
-		{"dimensions", marianFolder, edit("config.json", map[string]any{"d_model": 40}), []string{"40 dimensions", "multiple of 16"}},
-		{"positions", marianFolder, edit("config.json", map[string]any{"max_position_embeddings": 1 << 24}), []string{"16777216 positions"}},
-		{"heads", marianFolder, edit("config.json", map[string]any{"encoder_attention_heads": 5, "decoder_attention_heads": 5}), []string{"5 heads"}},
-		{"different heads", marianFolder, edit("config.json", map[string]any{"encoder_attention_heads": 8}), []string{"differ", "8 and 4 heads"}},
-		{"activation", marianFolder, edit("config.json", map[string]any{"activation_function": "mish"}), []string{`"mish"`, "relu"}},
-		{"no end", marianFolder, edit("config.json", map[string]any{"eos_token_id": nil}), []string{"eos_token_id"}},
-		{"start", marianFolder, edit("config.json", map[string]any{"decoder_start_token_id": 60}), []string{"decoder_start_token_id 60"}},
-		{"ffn", marianFolder, edit("config.json", map[string]any{"encoder_ffn_dim": 96, "decoder_ffn_dim": 96}),
-			[]string{"model.encoder.layers.0.fc1.weight", "[80 32]", "[96 32]"}},
-		{"vocabulary size", marianFolder, edit("config.json", map[string]any{"vocab_size": 61, "pad_token_id": 60, "decoder_start_token_id": 60}),
-			[]string{"model.shared.weight", "[60 32]", "[61 32]"}},
-		{"vocabulary", marianFolder, edit("vocab.json", map[string]any{"new": 60}), []string{"vocab.json", "61 tokens", "60 rows"}},
-		{"vocabulary id", marianFolder, edit("vocab.json", map[string]any{"</s>": 77}), []string{"vocab.json", "77"}},
-		{"pre-norm without norms", marianFolder, edit("config.json", map[string]any{"normalize_before": true}), []string{"model.encoder.layer_norm.weight", "is missing"}},
-		{"post-norm with norms", separateFolder, edit("config.json", map[string]any{"normalize_before": false}), []string{"layer_norm", "has no place"}},
-		{"missing tensor", marianFolder, rename(q, "x"), []string{q, "is missing"}},
-		{"unknown tensor", marianFolder, rename("final_logits_bias", "model.extra"), []string{"model.extra", "has no place"}},
-		{"NaN", marianFolder, poison(q, 5*32+3, 0x7fc00000), []string{q, "row 5, column 3 is NaN"}},
-		{"infinity in a table", separateFolder, poison("model.encoder.embed_tokens.weight", 2*32, math.Float32bits(float32(math.Inf(1)))),
-			[]string{"model.encoder.embed_tokens.weight", "row 2, column 0 is +Inf"}},
-		{"NaN in a bias", marianFolder, poison("model.encoder.layers.1.fc1.bias", 7, 0x7fc00000), []string{"model.safetensors", "model.encoder.layers.1.fc1.bias", "column 7 is NaN"}},
+		}, "FOLDER/config.json: byte 1: the JSON ends early; download or write it again"},
+		{"bert", marianFolder, edit("config.json", map[string]any{"model_type": "bert"}), `FOLDER/config.json: says model_type "bert", which is not read yet; this version reads "marian"`},
+		{"gpt2", marianFolder, edit("config.json", map[string]any{"model_type": "gpt2"}), `FOLDER/config.json: says model_type "gpt2", which is not read yet; this version reads "marian"`},
+		{"no model_type", marianFolder, edit("config.json", map[string]any{"model_type": nil}), "FOLDER/config.json: has no model_type; give the folder of a CTranslate2 model (model.bin with its vocabularies), of a Hugging Face Marian model (config.json, model.safetensors or pytorch_model.bin, source.spm, target.spm, vocab.json) or of a Firefox model (model.*.intgemm.alphas.bin, vocab.*.spm)"},
+		{"no d_model", marianFolder, edit("config.json", map[string]any{"d_model": nil}), "FOLDER/config.json: d_model is 0; the file must give this number, above 0"},
+		{"negative layers", marianFolder, edit("config.json", map[string]any{"encoder_layers": -1}), "FOLDER/config.json: encoder_layers is -1; the file must give this number, above 0"},
+		{"huge layers", marianFolder, edit("config.json", map[string]any{"encoder_layers": 1 << 23}), "FOLDER/config.json: 8388608 encoder and 2 decoder layers, more than 1000; the configuration is damaged, or another model's; download it again"},
+		{"too few layers", marianFolder, edit("config.json", map[string]any{"encoder_layers": 1}), `FOLDER/model.safetensors: tensor "model.encoder.layers.1.fc1.bias": of shape [80] has no place in the models that this version runs; the architecture differs; please report which model it is`},
+		{"too many layers", marianFolder, edit("config.json", map[string]any{"decoder_layers": 3}), `FOLDER/model.safetensors: tensor "model.decoder.layers.2.self_attn.q_proj.weight": is missing; the file is incomplete, or config.json belongs to another model`},
+		{"dimensions", marianFolder, edit("config.json", map[string]any{"d_model": 40}), "FOLDER/config.json: the model has 40 dimensions, which is no multiple of 16; this version cannot run it"},
+		{"positions", marianFolder, edit("config.json", map[string]any{"max_position_embeddings": 1 << 24}), "FOLDER/config.json: 16777216 positions are out of range; this version takes up to 262144 of this size"},
+		{"heads", marianFolder, edit("config.json", map[string]any{"encoder_attention_heads": 5, "decoder_attention_heads": 5}), "FOLDER/config.json: 5 heads do not divide 32 dimensions; the configuration is damaged, or another model's; download it again"},
+		{"different heads", marianFolder, edit("config.json", map[string]any{"encoder_attention_heads": 8}), "FOLDER/config.json: encoder and decoder differ: 8 and 4 heads, ffn 80 and 80; this version runs models where they agree"},
+		{"activation", marianFolder, edit("config.json", map[string]any{"activation_function": "mish"}), `FOLDER/config.json: activation_function "mish" is not known; this version knows relu, gelu, gelu_new, quick_gelu, swish`},
+		{"no end", marianFolder, edit("config.json", map[string]any{"eos_token_id": nil}), "FOLDER/config.json: eos_token_id 0 is not in the vocabulary; it must name the token that ends a sentence (what generation_config.json says counts before config.json)"},
+		{"start", marianFolder, edit("config.json", map[string]any{"decoder_start_token_id": 60}), "FOLDER/config.json: decoder_start_token_id 60 is not in the vocabulary; it must name the decoder's first token (what generation_config.json says counts before config.json)"},
+		{"ffn", marianFolder, edit("config.json", map[string]any{"encoder_ffn_dim": 96, "decoder_ffn_dim": 96}), `FOLDER/model.safetensors: tensor "model.encoder.layers.0.fc1.weight": has shape [80 32], must be [96 32]; the configuration and the weights belong to different models`},
+		{"vocabulary size", marianFolder, edit("config.json", map[string]any{"vocab_size": 61, "pad_token_id": 60, "decoder_start_token_id": 60}), `FOLDER/model.safetensors: tensor "model.shared.weight": has shape [60 32], must be [61 32]; config.json and the weights belong to different models`},
+		{"vocabulary", marianFolder, edit("vocab.json", map[string]any{"new": 60}), `FOLDER/vocab.json: gives "new" the id 60, outside of the 60 rows of the embeddings; it belongs to another model`},
+		{"vocabulary id", marianFolder, edit("vocab.json", map[string]any{"</s>": 77}), `FOLDER/vocab.json: gives "</s>" the id 77, outside of the 60 rows of the embeddings; it belongs to another model`},
+		{"pre-norm without norms", marianFolder, edit("config.json", map[string]any{"normalize_before": true}), `FOLDER/model.safetensors: tensor "model.encoder.layer_norm.weight": is missing; the file is incomplete, or config.json belongs to another model`},
+		{"post-norm with norms", separateFolder, edit("config.json", map[string]any{"normalize_before": false}), `FOLDER/model.safetensors: tensor "model.decoder.layer_norm.bias": of shape [32] has no place in the models that this version runs; the architecture differs; please report which model it is`},
+		{"missing tensor", marianFolder, rename(q, "x"), `FOLDER/model.safetensors: tensor "model.encoder.layers.1.self_attn.q_proj.weight": is missing; the file is incomplete, or config.json belongs to another model`},
+		{"unknown tensor", marianFolder, rename("final_logits_bias", "model.extra"), `FOLDER/model.safetensors: tensor "model.extra": of shape [1 60] has no place in the models that this version runs; the architecture differs; please report which model it is`},
+		{"NaN", marianFolder, poison(q, 5*32+3, 0x7fc00000), `FOLDER/model.safetensors: tensor "model.encoder.layers.1.self_attn.q_proj.weight": row 5, column 3 is NaN; the weights are damaged or the training diverged; get them again`},
+		{"infinity in a table", separateFolder, poison("model.encoder.embed_tokens.weight", 2*32, math.Float32bits(float32(math.Inf(1)))), `FOLDER/model.safetensors: tensor "model.encoder.embed_tokens.weight": row 2, column 0 is +Inf; the weights are damaged or the training diverged; get them again`},
+		{"NaN in a bias", marianFolder, poison("model.encoder.layers.1.fc1.bias", 7, 0x7fc00000), `FOLDER/model.safetensors: tensor "model.encoder.layers.1.fc1.bias": row 0, column 7 is NaN; the weights are damaged or the training diverged; get them again`},
 		{"not an spm", marianFolder, func(t *testing.T, folder string) {
 			writeFile(t, filepath.Join(folder, "source.spm"), "not a model")
-		}, []string{"source.spm"}},
-		{"npz", "", func(t *testing.T, folder string) { writeFile(t, filepath.Join(folder, "model.npz"), "x") }, []string{"native Marian", "model.npz"}},
+		}, "FOLDER/source.spm: SentencePiece model: byte 0 has the wire type 6; is this a SentencePiece model?"},
+		{"generation config cut", marianFolder, put("generation_config.json", `{"num_beams": 4`), "FOLDER/generation_config.json: byte 15: the JSON ends early; download or write it again"},
+		{"generation config of text", marianFolder, put("generation_config.json", "beams: 4"), "FOLDER/generation_config.json: byte 0: this is not JSON: invalid character 'b' looking for beginning of value; download or write it again"},
+		{"generation config with a start in words", marianFolder, put("generation_config.json", `{"decoder_start_token_id": "<pad>"}`), "FOLDER/generation_config.json: byte 34: decoder_start_token_id is a string where a whole number was expected; download or write it again"},
+		{"generation config with another start", marianFolder, put("generation_config.json", `{"decoder_start_token_id": -7}`), "FOLDER/config.json: decoder_start_token_id -7 is not in the vocabulary; it must name the decoder's first token (what generation_config.json says counts before config.json)"},
+		{"end in words", marianFolder, edit("config.json", map[string]any{"eos_token_id": "</s>"}), "FOLDER/config.json: the JSON is not what was expected: eos_token_id is neither an id nor a list of ids; download or write it again"},
+		{"no ends", marianFolder, edit("config.json", map[string]any{"eos_token_id": []int{}}), "FOLDER/config.json: the JSON is not what was expected: eos_token_id is neither an id nor a list of ids; download or write it again"},
+		{"bad words beyond", marianFolder, edit("config.json", map[string]any{"bad_words_ids": [][]int{{60}}}), "FOLDER/config.json: bad_words_ids names token 60 of 60; they must be ids of the vocabulary (what generation_config.json says counts before config.json)"},
+		{"bad words of one list", marianFolder, edit("config.json", map[string]any{"bad_words_ids": []int{59}}), "FOLDER/config.json: byte 158: bad_words_ids is a number where an array was expected; download or write it again"},
+		{"bad words in words", marianFolder, edit("config.json", map[string]any{"bad_words_ids": [][]string{{"<pad>"}}}), "FOLDER/config.json: byte 174: bad_words_ids is a string where a whole number was expected; download or write it again"},
+		{"layers in words", marianFolder, edit("config.json", map[string]any{"encoder_layers": "2"}), "FOLDER/config.json: byte 437: encoder_layers is a string where a whole number was expected; download or write it again"},
+		{"half a layer", marianFolder, edit("config.json", map[string]any{"encoder_layers": 2.5}), "FOLDER/config.json: byte 437: encoder_layers is 2.5 where a whole number was expected; download or write it again"},
+		{"layers beyond all numbers", marianFolder, edit("config.json", map[string]any{"encoder_layers": json.Number("99999999999999999999")}), "FOLDER/config.json: byte 454: encoder_layers is 99999999999999999999 where a whole number was expected; download or write it again"},
+		{"pre-norm in words", marianFolder, edit("config.json", map[string]any{"normalize_before": "yes"}), "FOLDER/config.json: byte 613: normalize_before is a string where true or false was expected; download or write it again"},
+		{"activation is a list", marianFolder, edit("config.json", map[string]any{"activation_function": []string{"relu"}}), "FOLDER/config.json: byte 47: activation_function is an array where a string was expected; download or write it again"},
+		{"config is a list", marianFolder, put("config.json", `["marian"]`), "FOLDER/config.json: byte 1: an array where an object was expected; download or write it again"},
+		{"config is null", marianFolder, put("config.json", "null"), "FOLDER/config.json: has no model_type; give the folder of a CTranslate2 model (model.bin with its vocabularies), of a Hugging Face Marian model (config.json, model.safetensors or pytorch_model.bin, source.spm, target.spm, vocab.json) or of a Firefox model (model.*.intgemm.alphas.bin, vocab.*.spm)"},
+		{"config is empty", marianFolder, put("config.json", ""), "FOLDER/config.json: byte 0: the JSON ends early; download or write it again"},
+		{"config of Latin-1", marianFolder, put("config.json", "{\"model_type\": \"marian\", \"_name\": \"\xe9\"}"), "FOLDER/config.json: byte 35: the JSON is not UTF-8; download or write it again"},
+		{"config twice", marianFolder, put("config.json", `{"model_type": "marian"}{}`), "FOLDER/config.json: byte 24: this is not JSON: invalid character '{' after top-level value; download or write it again"},
+		{"config with a comment", marianFolder, put("config.json", "{\n// of mine\n\"model_type\": \"marian\"}"), "FOLDER/config.json: byte 2: this is not JSON: invalid character '/' looking for beginning of object key string; download or write it again"},
+		{"config with NaN", marianFolder, put("config.json", `{"model_type": "marian", "dropout": NaN}`), "FOLDER/config.json: byte 36: this is not JSON: invalid character 'N' looking for beginning of value; download or write it again"},
+		{"config is a page", marianFolder, put("config.json", "<!DOCTYPE html>"), "FOLDER/config.json: byte 0: this is not JSON: invalid character '<' looking for beginning of value; download or write it again"},
+		{"config nested without end", marianFolder, put("config.json", strings.Repeat(`{"a":`, 1<<15)), "FOLDER/config.json: byte 50000: this is not JSON: invalid character '{' exceeded max depth; download or write it again"},
+		{"tokenizer config is a list", marianFolder, put("tokenizer_config.json", "[]"), "FOLDER/tokenizer_config.json: byte 1: an array where an object was expected; download or write it again"},
+		{"tokenizer config with a number for a language", marianFolder, put("tokenizer_config.json", `{"source_lang": 1}`), "FOLDER/tokenizer_config.json: byte 17: source_lang is a number where a string was expected; download or write it again"},
+		{"two vocabularies and one table", marianFolder, put("target_vocab.json", "{}"), "FOLDER: has two vocabularies, but one table of embeddings for both; config.json must say share_encoder_decoder_embeddings: false"},
+		{"an index of nothing", marianFolder, func(t *testing.T, folder string) {
+			remove("model.safetensors")(t, folder)
+			writeFile(t, filepath.Join(folder, "model.safetensors.index.json"), `{"weight_map": {}}`)
+		}, "FOLDER/model.safetensors.index.json: the index has no weight_map; give the file of weights itself"},
+		{"an index that leads out", marianFolder, func(t *testing.T, folder string) {
+			remove("model.safetensors")(t, folder)
+			writeFile(t, filepath.Join(folder, "model.safetensors.index.json"), `{"weight_map": {"a": "../x.safetensors"}}`)
+		}, `FOLDER/model.safetensors.index.json: tensor "a": the shard "../x.safetensors" is not a plain file name; put all shards into the folder of the index`},
+		{"an index of numbers", marianFolder, func(t *testing.T, folder string) {
+			remove("model.safetensors")(t, folder)
+			writeFile(t, filepath.Join(folder, "model.safetensors.index.json"), `{"weight_map": {"a": 1}}`)
+		}, "FOLDER/model.safetensors.index.json: byte 22: weight_map is a number where a string was expected; download or write it again"},
+		{"npz", "", func(t *testing.T, folder string) { writeFile(t, filepath.Join(folder, "model.npz"), "x") }, "FOLDER/model.npz: is a native Marian model, which this version does not read; convert it with ct2-marian-converter or transformers' convert_marian_to_pytorch.py first"},
 		{"CTranslate2 cut short", ct2Folder, func(t *testing.T, folder string) {
 			if err := os.Truncate(filepath.Join(folder, "model.bin"), 100000); err != nil {
 				t.Fatal(err)
 			}
-		}, []string{"model.bin"}},
+		}, `FOLDER/model.bin: tensor "decoder/layer_1/ffn/linear_1/weight": byte 93196: it claims 10240 bytes where 6804 are left: the file is cut short; download or convert it again`},
 		{"CTranslate2 vocabulary", ct2Folder, func(t *testing.T, folder string) {
 			writeFile(t, filepath.Join(folder, "shared_vocabulary.json"), `["</s>", "<unk>", "a"]`)
-		}, []string{"shared_vocabulary.json", "3 tokens", "59 rows"}},
-		{"CTranslate2 without vocabulary", ct2Folder, remove("shared_vocabulary.json"), []string{"shared_vocabulary"}},
+		}, "FOLDER/shared_vocabulary.json: has 3 tokens (the unknown token counted), but the embeddings have 59 rows; it belongs to another model"},
+		{"CTranslate2 without vocabulary", ct2Folder, remove("shared_vocabulary.json"), "FOLDER: neither shared_vocabulary nor target_vocabulary (.json or .txt) is there; copy the whole folder"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			folder, out := filepath.Join(t.TempDir(), "in"), t.TempDir()
@@ -204,16 +247,10 @@ func TestBadInput(t *testing.T) {
 			if err == nil {
 				t.Fatal("converted")
 			}
-			for _, want := range c.want {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("%v\nlacks %q", err, want)
-				}
-			}
-			if strings.Contains(err.Error(), "\n") {
-				t.Errorf("more than one line: %v", err)
+			if got := filepath.ToSlash(strings.ReplaceAll(err.Error(), folder, "FOLDER")); got != c.want {
+				t.Errorf("%s:\ngot  %s\nwant %s", c.name, got, c.want)
 			}
 			wantEmpty(t, out)
-			t.Log(err)
 		})
 	}
 }

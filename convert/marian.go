@@ -96,6 +96,9 @@ var marianDialect = dialect{
 	weight: ".weight", bias: ".bias", gamma: ".weight", beta: ".bias",
 }
 
+// generationWins follows what is said of a number that config.json need not have from itself.
+const generationWins = " (what generation_config.json says counts before config.json)"
+
 // openHuggingFace reads a folder with config.json. Marian is the one architecture that this version knows.
 func openHuggingFace(folder string) (*source, error) {
 	path := filepath.Join(folder, "config.json")
@@ -288,7 +291,7 @@ func (s *source) marianSizes(c *marianConfig) error {
 		to.EmbedScale = float32(math.Sqrt(float64(c.Dim)))
 	}
 	if !c.EOS.set || c.EOS.value < 0 || c.EOS.value >= min(to.SourceVocab, to.TargetVocab) {
-		return failure(path, fmt.Sprintf("eos_token_id %d is not in the vocabulary", c.EOS.value), "it must name the token that ends a sentence")
+		return failure(path, fmt.Sprintf("eos_token_id %d is not in the vocabulary", c.EOS.value), "it must name the token that ends a sentence"+generationWins)
 	}
 	to.SourceEOS, to.SourceEOSID, to.EOS = true, int32(c.EOS.value), int32(c.EOS.value)
 	return checkSizes(path, to)
@@ -306,7 +309,7 @@ func (s *source) marianStart(c *marianConfig, b *builder, embed string) (drop bo
 		start = *c.Pad
 	}
 	if start < 0 || start >= s.config.TargetVocab {
-		return false, failure(path, fmt.Sprintf("decoder_start_token_id %d is not in the vocabulary", start), "it must name the decoder's first token")
+		return false, failure(path, fmt.Sprintf("decoder_start_token_id %d is not in the vocabulary", start), "it must name the decoder's first token"+generationWins)
 	}
 	table, _ := s.checkpoint.Lookup(embed)
 	if len(table.Shape) != 2 || table.Cols() != s.config.Dim || table.Rows() != s.config.TargetVocab {
@@ -334,7 +337,7 @@ func (s *source) marianStart(c *marianConfig, b *builder, embed string) (drop bo
 	for _, words := range c.BadWords {
 		for _, id := range words {
 			if id < 0 || int(id) >= s.config.TargetVocab {
-				return false, failure(path, fmt.Sprintf("bad_words_ids names token %d of %d", id, s.config.TargetVocab), "")
+				return false, failure(path, fmt.Sprintf("bad_words_ids names token %d of %d", id, s.config.TargetVocab), "they must be ids of the vocabulary"+generationWins)
 			}
 		}
 		switch {

@@ -241,6 +241,11 @@ func (b *builder) finish(ignore func(t *checkpoint.Tensor) bool) ([]tensor, erro
 	return b.tensors, b.err
 }
 
+// maxLayers bounds the layers of a stack.
+const maxLayers = 1000
+
+const damagedConfig = "the configuration is damaged, or another model's; download it again"
+
 // maxTable bounds the floats of a table of positions, which may have to be computed: 32 MB, 8,192 positions of 1,024.
 const maxTable = 1 << 23
 
@@ -250,11 +255,13 @@ func checkSizes(path string, c *runtime.TransformerConfig) error {
 	case c.Dim <= 0 || c.Dim%16 != 0:
 		return failure(path, fmt.Sprintf("the model has %d dimensions, which is no multiple of 16", c.Dim), "this version cannot run it")
 	case c.Heads <= 0 || c.Dim%c.Heads != 0:
-		return failure(path, fmt.Sprintf("%d heads do not divide %d dimensions", c.Heads, c.Dim), "")
-	case c.EncoderLayers <= 0 || c.DecoderLayers <= 0 || c.EncoderLayers > 1000 || c.DecoderLayers > 1000:
+		return failure(path, fmt.Sprintf("%d heads do not divide %d dimensions", c.Heads, c.Dim), damagedConfig)
+	case c.EncoderLayers <= 0 || c.DecoderLayers <= 0:
 		return failure(path, fmt.Sprintf("%d encoder and %d decoder layers", c.EncoderLayers, c.DecoderLayers), "this version runs encoder-decoder models")
+	case c.EncoderLayers > maxLayers || c.DecoderLayers > maxLayers:
+		return failure(path, fmt.Sprintf("%d encoder and %d decoder layers, more than %d", c.EncoderLayers, c.DecoderLayers, maxLayers), damagedConfig)
 	case c.FFN <= 0 || c.Dim > 1<<16 || c.FFN > 1<<16:
-		return failure(path, fmt.Sprintf("sizes %d and %d are out of range", c.Dim, c.FFN), "")
+		return failure(path, fmt.Sprintf("sizes %d and %d are out of range", c.Dim, c.FFN), damagedConfig)
 	case c.MaxLen <= 0 || c.MaxLen > maxTable/c.Dim:
 		return failure(path, fmt.Sprintf("%d positions are out of range", c.MaxLen), fmt.Sprintf("this version takes up to %d of this size", maxTable/c.Dim))
 	}
