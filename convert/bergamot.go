@@ -403,7 +403,7 @@ func readUnpacked(path string) ([]byte, error) {
 	}
 	defer f.Close()
 	if f.Size > limit {
-		return nil, failure(path, fmt.Sprintf("is %d bytes long; no such file is", f.Size), "")
+		return nil, failure(path, fmt.Sprintf("is %d bytes long; no such file is", f.Size), "it is damaged, or not what its name says")
 	}
 	raw := make([]byte, f.Size)
 	if _, err := f.ReadAt(raw, 0); err != nil && f.Size > 0 {

@@ -493,8 +493,11 @@ func readSmall(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if info.IsDir() {
+		return nil, failure(path, "is a folder, not a file", "")
+	}
 	if info.Size() > maxSmall {
-		return nil, failure(path, fmt.Sprintf("is %d bytes long; no such file is", info.Size()), "")
+		return nil, failure(path, fmt.Sprintf("is %d bytes long; no such file is", info.Size()), "it is damaged, or not what its name says")
 	}
 	return os.ReadFile(path)
 }
@@ -503,7 +506,7 @@ func readSmall(path string) ([]byte, error) {
 func readSmallIn(files fs.FS, name, path string) ([]byte, error) {
 	info, err := fs.Stat(files, name)
 	if err == nil && info.Size() > maxSmall {
-		return nil, failure(path, fmt.Sprintf("is %d bytes long; no such file is", info.Size()), "")
+		return nil, failure(path, fmt.Sprintf("is %d bytes long; no such file is", info.Size()), "it is damaged, or not what its name says")
 	}
 	var raw []byte
 	if err == nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"strconv"
 
@@ -27,30 +26,29 @@ func readVocabulary(path string, rows int, drop bool) (map[string]int32, error) 
 // parseVocabulary goes token by token: encoding/json keeps the last of two equal names without a word, and would read on beyond the
 // rows there are.
 func parseVocabulary(path string, raw []byte, rows int, drop bool) (map[string]int32, error) {
-	const other = "it belongs to another model"
+	const other, again = "it belongs to another model", "download it again"
 	if err := checkpoint.DecodeJSON(path, raw, &json.RawMessage{}); err != nil { // what is no JSON at all
 		return nil, err
 	}
-	in := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(raw, []byte("\uFEFF"))))
+	text := bytes.TrimPrefix(raw, []byte("\uFEFF"))
+	in := json.NewDecoder(bytes.NewReader(text))
 	in.UseNumber()
-	first, err := in.Token()
-	if err != nil {
-		return nil, failure(path, err.Error(), "download it again")
+	fail := func(do, format string, args ...any) error {
+		at := int64(len(raw)-len(text)) + in.InputOffset()
+		return &checkpoint.Error{File: path, Offset: at, Reason: fmt.Sprintf(format, args...), Do: do}
 	}
-	if first != json.Delim('{') {
-		return nil, failure(path, fmt.Sprintf("is %s where an object of tokens and their ids was expected", describeJSON(first)), "download it again")
+	first, err := in.Token()
+	if err != nil || first != json.Delim('{') {
+		return nil, fail(again, "%s where an object of tokens and their ids was expected", describeJSON(first))
 	}
 	vocab := make(map[string]int32, min(rows, len(raw)/8))
 	byID := make([]string, rows)
 	seen := make([]bool, rows)
 	for in.More() {
-		key, err := in.Token()
-		var value json.Token
-		if err == nil {
-			value, err = in.Token()
-		}
-		if err != nil && err != io.EOF {
-			return nil, failure(path, err.Error(), "download it again")
+		key, err1 := in.Token()
+		value, err2 := in.Token()
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, fail(again, "%v", err)
 		}
 		token := key.(string)
 		number, _ := value.(json.Number)
@@ -58,15 +56,15 @@ func parseVocabulary(path string, raw []byte, rows int, drop bool) (map[string]i
 		_, twice := vocab[token]
 		switch {
 		case err != nil:
-			return nil, failure(path, fmt.Sprintf("gives %.80q %s where a whole number was expected", token, describeJSON(value)), "download it again")
+			return nil, fail(again, "%.80q has %s for its id where a whole number was expected", token, describeJSON(value))
 		case twice:
-			return nil, failure(path, fmt.Sprintf("has %.80q twice", token), "download it again")
+			return nil, fail(again, "%.80q is there twice", token)
 		case len(vocab) == rows:
-			return nil, failure(path, fmt.Sprintf("has more tokens than the embeddings have rows, %d", rows), other)
+			return nil, fail(other, "there are more tokens than the embeddings have rows, %d", rows)
 		case id < 0 || id >= int64(rows):
-			return nil, failure(path, fmt.Sprintf("gives %.80q the id %d, outside of the %d rows of the embeddings", token, id, rows), other)
+			return nil, fail(other, "%.80q has the id %d, outside of the %d rows of the embeddings", token, id, rows)
 		case seen[id]:
-			return nil, failure(path, fmt.Sprintf("gives the id %d to %.80q and to %.80q", id, byID[id], token), "download it again")
+			return nil, fail(again, "the id %d is that of %.80q and of %.80q", id, byID[id], token)
 		}
 		vocab[token], byID[id], seen[id] = int32(id), token, true
 	}
