@@ -35,7 +35,7 @@ func TestGenericDistance(t *testing.T) {
 // TestDistance compares L1S8 and MaxS8 of every set with generic: every pattern against every pattern at odd offsets.
 func TestDistance(t *testing.T) {
 	eachSet(t, "L1S8", func(t *testing.T, s, gen Set) {
-		exercised.Store(s.Name+" MaxS8", true)
+		tested(s.Name, "MaxS8")
 		r := rand.New(rand.NewPCG(12, 2))
 		ks := []int{16, 32, 48, 64, 80, 272, 784, 1040}
 		if few() {

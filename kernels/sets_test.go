@@ -7,12 +7,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 )
-
-// exercised is the ledger: "set operation" of everything that a test has compared with generic.
-var exercised sync.Map
 
 // few reports whether to run a small selection of cases: under -short, and under QEMU, which
 // EDGE_INFER_TEST=few says (an emulated run of all cases takes minutes).
@@ -22,7 +18,7 @@ func few() bool { return testing.Short() || os.Getenv("EDGE_INFER_TEST") == "few
 func eachSet(t *testing.T, op string, f func(t *testing.T, s, gen Set)) {
 	sets := Available()
 	for _, s := range sets {
-		exercised.Store(s.Name+" "+op, true)
+		tested(s.Name, op)
 		t.Run(s.Name, func(t *testing.T) { f(t, s, sets[0]) })
 	}
 }
@@ -131,7 +127,7 @@ func TestGenericProduct(t *testing.T) {
 // every pattern of w at odd offsets; then the shapes of models.
 func TestMatrix(t *testing.T) {
 	eachSet(t, "GemmS8", func(t *testing.T, s, gen Set) {
-		exercised.Store(s.Name+" GemvS8", true)
+		tested(s.Name, "GemvS8")
 		if s.Name == "generic" {
 			return // TestGenericProduct
 		}
