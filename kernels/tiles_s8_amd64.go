@@ -16,7 +16,7 @@ type tileVNNI struct {
 	groups        int // of the rows, six to twelve in each
 	larger        int // how many of them, the first, have one row more than the others
 	rows          int // one more than the others have
-	fetch         int // how many bytes every sixteen k bring in, at most 256
+	fetch         int // how many bytes every sixteen k bring in, at most 512
 	dst, residual *float32
 	ld            int // of both, from row to row
 	xScale        *float32
@@ -66,7 +66,7 @@ func multiplyVNNI(acc []int32, x, w []int8, sums []int32, m, k int, f *floatsVNN
 		t.m, t.acc = to-i, &acc[i*n]
 		t.groups = (t.m + wideRows - 1) / wideRows
 		t.larger, t.rows = t.m%t.groups, t.m/t.groups+1
-		t.fetch = min((8+t.groups-1)/t.groups, 4) * 64 // of the 8 lines that are two blocks by sixteen k
+		t.fetch = (8 + t.groups - 1) / t.groups * 64 // of the 8 lines that are two blocks by sixteen k
 		cols := min(k, xPanel/t.m&^15)
 		for j := 0; j < k; j += cols {
 			t.x, t.w = &x[i*k+j], &w[j*16]

@@ -99,17 +99,24 @@ rowDone:                        \
 	PCALIGN $64;          \
 loop:                     \
 	rows(0);              \
-	PREFETCHT1 (R13);     \
+	AHEAD(0);             \
 	rows(1);              \
-	PREFETCHT1 64(R13);   \
+	AHEAD(256);           \
 	rows(2);              \
-	PREFETCHT1 128(R13);  \
+	AHEAD(512);           \
 	rows(3);              \
-	PREFETCHT1 192(R13);  \
+	AHEAD(768);           \
 	ADDQ $16, AX;         \
-	ADDQ $256, R13;       \
+	ADDQ $1024, R13;      \
 	ADDQ $256, R9;        \
 	JLT  loop
+
+// AHEAD asks for four lines of what comes next, as many as were just multiplied.
+#define AHEAD(off) \
+	PREFETCHT1 (off)(R13);     \
+	PREFETCHT1 (off+64)(R13);  \
+	PREFETCHT1 (off+128)(R13); \
+	PREFETCHT1 (off+192)(R13)
 
 // START4 sets the sums of one block, all rows, to -128 * sums, sums at (p).
 #define START4(p, a, b, c, d, e, f) \
@@ -312,12 +319,16 @@ stored:
 loop:                         \
 	rows(0);                  \
 	PREFETCHT0 (R13);         \
-	rows(1);                  \
 	PREFETCHT0 64(R13);       \
-	rows(2);                  \
+	rows(1);                  \
 	PREFETCHT0 128(R13);      \
-	rows(3);                  \
 	PREFETCHT0 192(R13);      \
+	rows(2);                  \
+	PREFETCHT0 256(R13);      \
+	PREFETCHT0 320(R13);      \
+	rows(3);                  \
+	PREFETCHT0 384(R13);      \
+	PREFETCHT0 448(R13);      \
 	ADDQ $16, AX;             \
 	ADDQ $16, DX;             \
 	ADDQ R12, R13;            \
