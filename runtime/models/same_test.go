@@ -60,7 +60,7 @@ func hashOf(values any) string {
 // threads, on every architecture: the hashes were taken on amd64. A model that is trained anew has a new one.
 func TestRecurrentSameBits(t *testing.T) {
 	const texts, steps = 32, 12
-	for name, want := range map[string]string{"lstm": "0925b0e50d10149b", "rnn": "812da9c18e56b989"} {
+	for name, want := range map[string]string{"lstm": "16e199bf7087093e", "rnn": "c85c46b3529c49c7"} {
 		t.Run(name, func(t *testing.T) {
 			m := openModel(t, name)
 			cfg := m.RNNConfig()
@@ -106,7 +106,7 @@ func TestNeighborsSameBits(t *testing.T) {
 		values[i] = []float64{4 + 4*r.Float64(), 2 + 2*r.Float64(), 1 + 8*r.Float64(), 2 * r.Float64()} // powers of two: nothing to fuse
 	}
 	for metric, want := range map[string]string{
-		"euclidean": "16208829b2d9b7b6", "manhattan": "626c5cd7e579a899", "chebyshev": "742b91a5ba5a6880", "cosine": "ca7605f1734874a8",
+		"euclidean": "7663162e26b2faab", "manhattan": "352cf8f21aaae1fd", "chebyshev": "c8878e6c16c2fe0b", "cosine": "67a55c724f078df5",
 	} {
 		t.Run(metric, func(t *testing.T) {
 			eachRun(t, func(set string, batch, threads int) string {
