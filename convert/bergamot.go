@@ -216,7 +216,7 @@ func (s *source) bergamot(m *bergamot.Model, files bergamotFiles) error {
 		b.matrix("decoder.embed", modelfile.N16K4, to.TargetVocab, to.Dim, false, targetTable)
 	}
 	b.layers("decoder", to.DecoderLayers, to)
-	b.vector("decoder.out.bias", to.TargetVocab, false, false, "decoder_ff_logit_out_b")
+	b.outputBias(to.TargetVocab, false, "decoder_ff_logit_out_b")
 	var err error
 	s.tensors, err = b.finish(func(t *checkpoint.Tensor) bool {
 		// Multipliers for activations, found with the training data. Here each row gets its own at run time.

@@ -72,6 +72,49 @@ func TestSameWeights(t *testing.T) {
 	}
 }
 
+// TestSameFile: float32 weights give the same file, byte for byte, and so the same translations, whether they come from Hugging Face
+// (safetensors, pickle) or from CTranslate2; with a bias of the output and with one that is zero, which CTranslate2 leaves out. (The
+// other ways in which Hugging Face's weights may lie are in TestForms.)
+func TestSameFile(t *testing.T) {
+	file := func(folder string, changes ...func(*testing.T, string)) []byte {
+		in, out := filepath.Join(t.TempDir(), "in"), filepath.Join(t.TempDir(), "m.ei8")
+		copyFolder(t, folder, in)
+		for _, change := range changes {
+			change(t, in)
+		}
+		if _, err := Convert(t.Context(), in, out, Options{Name: "m", From: "en", To: "de"}); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}
+	want := file(marianFolder)
+	for _, folder := range []string{binFolder, ct2Folder} {
+		if !bytes.Equal(file(folder), want) {
+			t.Errorf("%s: another file", folder)
+		}
+	}
+	zero := func(t *testing.T, folder string) {
+		for i := range 60 {
+			poison("final_logits_bias", i, 0)(t, folder)
+		}
+	}
+	without := file(marianFolder, zero)
+	if len(without) >= len(want) {
+		t.Errorf("a bias of zeros takes space: %d bytes, with a bias %d", len(without), len(want))
+	}
+	path := filepath.Join(t.TempDir(), "m.ei8")
+	writeFile(t, path, string(without))
+	m, err := runtime.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Close()
+}
+
 func config(t *testing.T, f *modelfile.File) *runtime.TransformerConfig {
 	t.Helper()
 	c, err := runtime.ParseTransformerConfig(f.Meta().Config)

@@ -132,7 +132,7 @@ func (s *source) ctranslate2(m *ctranslate2.Model) error {
 	if !to.TiedOutput {
 		b.matrix("decoder.out", modelfile.N16K4, to.TargetVocab, to.Dim, false, "decoder/projection/weight")
 	}
-	b.vector("decoder.out.bias", to.TargetVocab, false, false, "decoder/projection/bias")
+	b.outputBias(to.TargetVocab, false, "decoder/projection/bias")
 	if s.tensors, err = b.finish(o.harmless); err != nil {
 		return err
 	}

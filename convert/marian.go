@@ -217,7 +217,7 @@ func (s *source) marian(c *marianConfig) error {
 	if !to.TiedOutput {
 		b.matrix("decoder.out", modelfile.N16K4, to.TargetVocab, to.Dim, drop, "lm_head.weight")
 	}
-	b.vector("decoder.out.bias", to.TargetVocab, false, drop, "final_logits_bias")
+	b.outputBias(to.TargetVocab, drop, "final_logits_bias")
 
 	s.tensors, err = b.finish(func(t *checkpoint.Tensor) bool {
 		switch t.Name {

@@ -3,6 +3,7 @@ package convert
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
@@ -266,6 +267,20 @@ func checkSizes(path string, c *runtime.TransformerConfig) error {
 		return failure(path, fmt.Sprintf("%d positions are out of range", c.MaxLen), fmt.Sprintf("this version takes up to %d of this size", maxTable/c.Dim))
 	}
 	return nil
+}
+
+// outputBias adds the bias of the output, unless it is zero: some formats store that, and some leave it out.
+func (b *builder) outputBias(n int, cut bool, from string) {
+	if s, ok := b.find(from); ok && (s.Len() == n || cut && s.Len() > n) {
+		values, err := s.F32()
+		if err != nil && b.err == nil {
+			b.err = err
+		}
+		if err != nil || !slices.ContainsFunc(values[:n], func(v float32) bool { return v != 0 }) {
+			return
+		}
+	}
+	b.vector("decoder.out.bias", n, false, cut, from)
 }
 
 // sameNumbers compares two tensors of one type and shape, element by element, in small pieces: tied weights that a format
