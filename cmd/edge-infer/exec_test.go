@@ -56,6 +56,9 @@ var startSelf = sync.OnceValues(func() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if program := os.Getenv("EDGE_INFER_TEST_PROGRAM"); program != "" { // a release is tested: that is the program
+		self = program
+	}
 	if wrapper := strings.Fields(os.Getenv("EDGE_INFER_TEST_EXEC")); len(wrapper) > 0 {
 		return append(wrapper, self), nil
 	}
