@@ -149,21 +149,9 @@ told is left out.`,
   edge-infer boards detect --root /mnt/recorded    # the same files, copied from a board`,
 		Args: noArguments,
 		RunE: func(*cobra.Command, []string) error {
-			b := boards.Detect()
-			if root != "" {
-				if info, err := os.Stat(root); err != nil {
-					return err
-				} else if !info.IsDir() {
-					return &usageError{fmt.Sprintf("--root %s is not a folder", root), "name one that holds proc and sys"}
-				}
-				b = boards.DetectIn(root)
-			}
-			d := detection{Board: b, BigCores: b.BigCores(), Profile: ""}
-			if p := b.Profile(); p != nil {
-				d.Profile = p.Name
-			}
-			if set, err := kernels.Default(); err == nil && root == "" {
-				d.Kernels = set.Name
+			d, err := detect(root)
+			if err != nil {
+				return err
 			}
 			if asJSON {
 				return printJSON(d)
@@ -185,6 +173,31 @@ type detection struct {
 	Profile  string `json:"profile,omitempty"`   // a name in boards.Profiles
 	BigCores []int  `json:"big_cores,omitempty"` // taken by default
 	Kernels  string `json:"kernels,omitempty"`   // of this program, on this machine
+}
+
+// detect describes this machine, or with a root that whose files are there.
+func detect(root string) (*detection, error) {
+	d := &detection{}
+	if root == "" {
+		d.Board = boards.Detect()
+		if set, err := kernels.Default(); err == nil {
+			d.Kernels = set.Name
+		}
+	} else {
+		info, err := os.Stat(root)
+		if err != nil {
+			return nil, err
+		}
+		if !info.IsDir() {
+			return nil, &usageError{fmt.Sprintf("--root %s is not a folder", root), "name one that holds proc and sys"}
+		}
+		d.Board = boards.DetectIn(root)
+	}
+	d.BigCores = d.Board.BigCores()
+	if p := d.Board.Profile(); p != nil {
+		d.Profile = p.Name
+	}
+	return d, nil
 }
 
 func (d *detection) table() []byte {

@@ -195,19 +195,23 @@ func TestBoardsDetect(t *testing.T) {
 		"pc":          {"none: this is a PC", "i5-7500"},
 		"damaged":     {"not told", "kind that is not told"},
 	} {
-		r := runProgram(t, "", "boards", "detect", "--root", recorded+folder)
-		r.expect(t, exitOK)
+		d, err := detect(recorded + folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		table := string(d.table())
 		for _, w := range want {
-			if !strings.Contains(r.stdout, w) {
-				t.Errorf("%s: does not say %q:\n%s", folder, w, r.stdout)
+			if !strings.Contains(table, w) {
+				t.Errorf("%s: does not say %q:\n%s", folder, w, table)
 			}
 		}
-		r = runProgram(t, "", "boards", "detect", "--json", "--root", recorded+folder)
-		r.expect(t, exitOK)
-		var d detection
-		if err := json.Unmarshal([]byte(r.stdout), &d); err != nil || d.Cores < 1 {
-			t.Errorf("%s: %v: %s", folder, err, r.stdout)
-		}
+		checkWidth(t, table)
+	}
+	r = runProgram(t, "", "boards", "detect", "--json", "--root", recorded+"orange-pi-5")
+	r.expect(t, exitOK)
+	var d detection
+	if err := json.Unmarshal([]byte(r.stdout), &d); err != nil || d.Cores != 8 || d.Profile != "orange-pi-5" || len(d.BigCores) != 4 || d.Kernels != "" {
+		t.Errorf("%v: %s", err, r.stdout)
 	}
 	// Nothing there, or nothing that may be read.
 	empty := t.TempDir()
