@@ -23,7 +23,7 @@ func BenchmarkElements(b *testing.B) {
 	patterns[0].fill(r, w)
 	rows := make([]int32, n)
 	gates := make([]float32, 4*n)
-	bound := &Bound{0.001, 1, 1, 1, -1, 1, 1e9}
+	bounds := []Bound{{0.001, 1, 1, 1, -1, 1, 1e9}}
 	for _, s := range Available() {
 		for _, op := range []struct {
 			name string
@@ -56,7 +56,7 @@ func BenchmarkElements(b *testing.B) {
 			{"GRU", n, func() { s.GRU(z, gates[:3*n], gates[:3*n], 0) }},
 			{"L1S8", n * dim, func() { s.L1S8(rows, q[:dim], w, 1, dim) }},
 			{"MaxS8", n * dim, func() { s.MaxS8(rows, q[:dim], w, 1, dim) }},
-			{"Survivors", n, func() { s.Survivors(rows, acc, x, gamma, gamma, x, bound) }},
+			{"Survivors", n, func() { s.Survivors(rows, acc, x, gamma, gamma, x, bounds) }},
 		} {
 			b.Run(s.Name+"/"+op.name, func(b *testing.B) {
 				for range b.N {

@@ -37,15 +37,17 @@ func TestDistancePageEdges(t *testing.T) {
 					for i := range v {
 						v[i] = fenced(f[i], randomF32(r, n), atEnd)
 					}
-					acc, idx, want := fenced(f[4], make([]int32, n), atEnd), fenced(f[5], make([]int32, n), atEnd), make([]int32, n)
-					for i := range acc {
-						acc[i] = int32(r.IntN(2000) - 1000)
-					}
-					for _, least := range []float32{-1e30, 0, 1} {
-						b := &Bound{0.001, 1, 1, 1, -1, 1, least}
-						found := survivorsGeneric(want, acc, v[0], v[1], v[2], v[3], b)
-						if got := s.Survivors(idx, acc, v[0], v[1], v[2], v[3], b); !slices.Equal(idx[:got], want[:found]) {
-							t.Fatalf("Survivors of %d: %v, want %v", n, idx[:got], want[:found])
+					for _, m := range []int{1, 3} {
+						acc, idx, want := fenced(f[4], make([]int32, m*n), atEnd), fenced(f[5], make([]int32, m*n), atEnd), make([]int32, m*n)
+						for i := range acc {
+							acc[i] = int32(r.IntN(2000) - 1000)
+						}
+						for _, least := range []float32{-1e30, 0, 1} {
+							b := slices.Repeat([]Bound{{0.001, 1, 1, 1, -1, 1, least}}, m)
+							found := survivorsGeneric(want, acc, v[0], v[1], v[2], v[3], b)
+							if got := s.Survivors(idx, acc, v[0], v[1], v[2], v[3], b); !slices.Equal(idx[:got], want[:found]) {
+								t.Fatalf("Survivors of %d x %d: %v, want %v", m, n, idx[:got], want[:found])
+							}
 						}
 					}
 				}

@@ -20,10 +20,10 @@ func l1RowVNNI(acc *int32, x *int8, w *int8, n int, k int)
 func maxRowVNNI(acc *int32, x *int8, w *int8, n int, k int)
 
 //go:noescape
-func survivorsF32AVX2(idx, acc *int32, scale, residual, norm, length *float32, n int, b *Bound) int
+func survivorsF32AVX2(idx, acc *int32, scale, residual, norm, length *float32, n int, b *Bound, m int) int
 
 //go:noescape
-func survivorsF32AVX512(idx, acc *int32, scale, residual, norm, length *float32, n int, b *Bound) int
+func survivorsF32AVX512(idx, acc *int32, scale, residual, norm, length *float32, n int, b *Bound, m int) int
 
 func l1AVX2(acc []int32, x, w []int8, m, k int) {
 	n := distanceRows(acc, x, w, m, k)
@@ -60,18 +60,18 @@ func maxVNNI(acc []int32, x, w []int8, m, k int) {
 	}
 }
 
-func survivorsAVX2(idx, acc []int32, scale, residual, norm, length []float32, b *Bound) int {
-	idx, scale, residual, norm, length = survivorRows(idx, acc, scale, residual, norm, length)
-	if len(acc) == 0 {
+func survivorsAVX2(idx, acc []int32, scale, residual, norm, length []float32, b []Bound) int {
+	idx, acc, scale, residual, norm, length, n := survivorRows(idx, acc, scale, residual, norm, length, len(b))
+	if n == 0 {
 		return 0
 	}
-	return survivorsF32AVX2(&idx[0], &acc[0], &scale[0], &residual[0], &norm[0], &length[0], len(acc), b)
+	return survivorsF32AVX2(&idx[0], &acc[0], &scale[0], &residual[0], &norm[0], &length[0], n, &b[0], len(b))
 }
 
-func survivorsAVX512(idx, acc []int32, scale, residual, norm, length []float32, b *Bound) int {
-	idx, scale, residual, norm, length = survivorRows(idx, acc, scale, residual, norm, length)
-	if len(acc) == 0 {
+func survivorsAVX512(idx, acc []int32, scale, residual, norm, length []float32, b []Bound) int {
+	idx, acc, scale, residual, norm, length, n := survivorRows(idx, acc, scale, residual, norm, length, len(b))
+	if n == 0 {
 		return 0
 	}
-	return survivorsF32AVX512(&idx[0], &acc[0], &scale[0], &residual[0], &norm[0], &length[0], len(acc), b)
+	return survivorsF32AVX512(&idx[0], &acc[0], &scale[0], &residual[0], &norm[0], &length[0], n, &b[0], len(b))
 }

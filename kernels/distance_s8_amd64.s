@@ -3,6 +3,18 @@
 // Differences of int8 rows on amd64, and the bound that passes rows on. Rows are in N16K4: each 64 bytes are sixteen rows by
 // four k. |x - w| is max - min as unsigned bytes: 0 to 254.
 
+// SURVIVORARGS: DI the next free place of idx, SI the sums of the first query, R8 to R11 what describes the rows, R15
+// their number, BX the row.
+#define SURVIVORARGS \
+	MOVQ idx+0(FP), DI;      \
+	MOVQ acc+8(FP), SI;      \
+	MOVQ scale+16(FP), R8;   \
+	MOVQ residual+24(FP), R9;\
+	MOVQ norm+32(FP), R10;   \
+	MOVQ length+40(FP), R11; \
+	MOVQ n+48(FP), R15;      \
+	XORQ BX, BX
+
 // ---- AVX2: Y14 holds bytes of 1, Y15 words of 1.
 
 #define ONES \
@@ -112,66 +124,74 @@ end:
 	VZEROUPPER
 	RET
 
-// func survivorsF32AVX2(idx, acc *int32, scale, residual, norm, length *float32, n int, b *Bound) int
-//
-// Eight rows at a time, in the order of Bound.Value: Y8 Acc, Y9 Res, Y10 Res2, Y11 Norm, Y12 Norm2, Y13 Len, Y14 Min.
-TEXT ·survivorsF32AVX2(SB), NOSPLIT, $0-72
-	MOVQ idx+0(FP), DI
-	MOVQ acc+8(FP), SI
-	MOVQ scale+16(FP), R8
-	MOVQ residual+24(FP), R9
-	MOVQ norm+32(FP), R10
-	MOVQ length+40(FP), R11
-	MOVQ n+48(FP), CX
-	MOVQ b+56(FP), DX
-	VBROADCASTSS 0(DX), Y8
-	VBROADCASTSS 4(DX), Y9
-	VBROADCASTSS 8(DX), Y10
-	VBROADCASTSS 12(DX), Y11
-	VBROADCASTSS 16(DX), Y12
-	VBROADCASTSS 20(DX), Y13
-	VBROADCASTSS 24(DX), Y14
-	XORQ BX, BX // the row
-	MOVQ DI, R12
+// EIGHT leaves in mask which of eight rows, the first at BX + off/4, survive for the query at DX with the sums at R12, in the
+// order of Bound.Value.
+#define EIGHT(off, mask) \
+	VCVTDQ2PS    off(R12), Y0;             \
+	VBROADCASTSS 0(DX), Y1;                \
+	VMULPS       off(R8)(BX*4), Y1, Y1;    \
+	VMULPS       Y0, Y1, Y0;               \
+	VMOVUPS      off(R9)(BX*4), Y4;        \
+	VBROADCASTSS 8(DX), Y2;                \
+	VMULPS       Y2, Y4, Y3;               \
+	VBROADCASTSS 4(DX), Y2;                \
+	VADDPS       Y3, Y2, Y3;               \
+	VMULPS       Y3, Y4, Y2;               \
+	VADDPS       Y2, Y0, Y0;               \
+	VMOVUPS      off(R10)(BX*4), Y4;       \
+	VBROADCASTSS 16(DX), Y2;               \
+	VMULPS       Y2, Y4, Y3;               \
+	VBROADCASTSS 12(DX), Y2;               \
+	VADDPS       Y3, Y2, Y3;               \
+	VMULPS       Y3, Y4, Y2;               \
+	VADDPS       Y2, Y0, Y0;               \
+	VBROADCASTSS 20(DX), Y2;               \
+	VMULPS       off(R11)(BX*4), Y2, Y2;   \
+	VADDPS       Y2, Y0, Y0;               \
+	VBROADCASTSS 24(DX), Y2;               \
+	VCMPPS       $0x15, Y2, Y0, Y0;        \
+	VMOVMSKPS    Y0, mask
 
-loop:
-	VCVTDQ2PS (SI)(BX*4), Y0
-	VMULPS    (R8)(BX*4), Y8, Y1
-	VMULPS    Y0, Y1, Y0
-	VMOVUPS   (R9)(BX*4), Y2
-	VMULPS    Y10, Y2, Y3
-	VADDPS    Y3, Y9, Y3
-	VMULPS    Y3, Y2, Y2
-	VADDPS    Y2, Y0, Y0
-	VMOVUPS   (R10)(BX*4), Y2
-	VMULPS    Y12, Y2, Y3
-	VADDPS    Y3, Y11, Y3
-	VMULPS    Y3, Y2, Y2
-	VADDPS    Y2, Y0, Y0
-	VMULPS    (R11)(BX*4), Y13, Y2
-	VADDPS    Y2, Y0, Y0
-	VCMPPS    $0x15, Y14, Y0, Y0     // not less than Min, or NaN
-	VMOVMSKPS Y0, AX
-	TESTL     AX, AX
-	JEQ       next
-bits:
-	BSFL AX, DX
-	LEAL -1(AX), R13
-	ANDL R13, AX
-	ADDL BX, DX
-	MOVL DX, (R12)
-	ADDQ $4, R12
-	TESTL AX, AX
+// func survivorsF32AVX2(idx, acc *int32, scale, residual, norm, length *float32, n int, b *Bound, m int) int
+//
+// CX counts queries, R13 is the place of a query's block in acc.
+TEXT ·survivorsF32AVX2(SB), NOSPLIT, $0-80
+	SURVIVORARGS
+block:
+	MOVQ b+56(FP), DX
+	MOVQ m+64(FP), CX
+	MOVQ SI, R12
+	MOVQ BX, R13
+query:
+	EIGHT(0, AX)
+	EIGHT(32, R14)
+	SHLL $8, R14
+	ORL  R14, AX
 	JNE  bits
 next:
-	ADDQ $8, BX
-	CMPQ BX, CX
-	JLT  loop
-	SUBQ DI, R12
-	SHRQ $2, R12
-	MOVQ R12, ret+64(FP)
+	ADDQ $28, DX
+	LEAQ (R12)(R15*4), R12
+	ADDQ R15, R13
+	DECQ CX
+	JNE  query
+	ADDQ $64, SI
+	ADDQ $16, BX
+	CMPQ BX, R15
+	JLT  block
+	SUBQ idx+0(FP), DI
+	SHRQ $2, DI
+	MOVQ DI, ret+72(FP)
 	VZEROUPPER
 	RET
+bits:
+	BSFL AX, R14
+	ADDL R13, R14
+	MOVL R14, (DI)
+	ADDQ $4, DI
+	LEAL -1(AX), R14
+	ANDL R14, AX
+	JNE  bits
+	JMP  next
 
 // ---- AVX512-VNNI: VPDPBUSD with bytes of 1 adds the four differences of a row.
 
@@ -393,61 +413,58 @@ DATA lanes16<>+56(SB)/4, $14
 DATA lanes16<>+60(SB)/4, $15
 GLOBL lanes16<>(SB), RODATA|NOPTR, $64
 
-// func survivorsF32AVX512(idx, acc *int32, scale, residual, norm, length *float32, n int, b *Bound) int
+// func survivorsF32AVX512(idx, acc *int32, scale, residual, norm, length *float32, n int, b *Bound, m int) int
 //
-// Sixteen rows at a time, in the order of Bound.Value. A store of sixteen at the next free place stays inside idx: no more
-// rows have passed than have been looked at.
-TEXT ·survivorsF32AVX512(SB), NOSPLIT, $0-72
-	MOVQ idx+0(FP), DI
-	MOVQ acc+8(FP), SI
-	MOVQ scale+16(FP), R8
-	MOVQ residual+24(FP), R9
-	MOVQ norm+32(FP), R10
-	MOVQ length+40(FP), R11
-	MOVQ n+48(FP), CX
-	MOVQ b+56(FP), DX
-	VBROADCASTSS 0(DX), Z16  // Acc
-	VBROADCASTSS 4(DX), Z17  // Res
-	VBROADCASTSS 8(DX), Z18  // Res2
-	VBROADCASTSS 12(DX), Z19 // Norm
-	VBROADCASTSS 16(DX), Z20 // Norm2
-	VBROADCASTSS 20(DX), Z21 // Len
-	VBROADCASTSS 24(DX), Z22 // Min
-	VMOVDQU32    lanes16<>(SB), Z23
+// Sixteen rows at a time, in the order of Bound.Value: Z16 scale, Z17 residual, Z18 norm, Z19 length, Z20 their places in
+// acc. No branch tells whether there are survivors: it would seldom be foreseen, and wait for sums that are still on
+// their way. A store of sixteen at the next free place stays inside idx: no more places have passed than have been looked at.
+TEXT ·survivorsF32AVX512(SB), NOSPLIT, $0-80
+	SURVIVORARGS
+	VPBROADCASTD R15, Z22
 	MOVL         $16, AX
-	VPBROADCASTD AX, Z24
-	XORQ BX, BX // the row
-	XORQ R12, R12 // rows found
-
-loop:
-	VCVTDQ2PS (SI)(BX*4), Z0
-	VMULPS    (R8)(BX*4), Z16, Z1
-	VMULPS    Z0, Z1, Z0
-	VMOVUPS   (R9)(BX*4), Z2
-	VMULPS    Z18, Z2, Z3
-	VADDPS    Z3, Z17, Z3
-	VMULPS    Z3, Z2, Z2
-	VADDPS    Z2, Z0, Z0
-	VMOVUPS   (R10)(BX*4), Z2
-	VMULPS    Z20, Z2, Z3
-	VADDPS    Z3, Z19, Z3
-	VMULPS    Z3, Z2, Z2
-	VADDPS    Z2, Z0, Z0
-	VMULPS    (R11)(BX*4), Z21, Z2
-	VADDPS    Z2, Z0, Z0
-	VCMPPS    $0x15, Z22, Z0, K1  // not less than Min, or NaN
-	KMOVW     K1, AX
-	TESTL     AX, AX
-	JEQ       next
-	VPCOMPRESSD Z23, K1, Z3
-	VMOVDQU32   Z3, (DI)(R12*4)
+	VPBROADCASTD AX, Z23
+	VMOVDQU32    lanes16<>(SB), Z21
+block:
+	MOVQ      b+56(FP), DX
+	MOVQ      m+64(FP), CX
+	MOVQ      SI, R12
+	VMOVUPS   (R8)(BX*4), Z16
+	VMOVUPS   (R9)(BX*4), Z17
+	VMOVUPS   (R10)(BX*4), Z18
+	VMOVUPS   (R11)(BX*4), Z19
+	VMOVDQA32 Z21, Z20
+query:
+	VCVTDQ2PS   (R12), Z0
+	VMULPS.BCST 0(DX), Z16, Z1        // Acc
+	VMULPS      Z0, Z1, Z0
+	VMULPS.BCST 8(DX), Z17, Z2        // Res2
+	VADDPS.BCST 4(DX), Z2, Z2         // Res
+	VMULPS      Z2, Z17, Z2
+	VADDPS      Z2, Z0, Z0
+	VMULPS.BCST 16(DX), Z18, Z3       // Norm2
+	VADDPS.BCST 12(DX), Z3, Z3        // Norm
+	VMULPS      Z3, Z18, Z3
+	VADDPS      Z3, Z0, Z0
+	VMULPS.BCST 20(DX), Z19, Z4       // Len
+	VADDPS      Z4, Z0, Z0
+	VCMPPS.BCST $0x15, 24(DX), Z0, K1 // not less than Min, or NaN
+	VPCOMPRESSD Z20, K1, Z5
+	VMOVDQU32   Z5, (DI)
+	KMOVW       K1, AX
 	POPCNTL     AX, AX
-	ADDQ        AX, R12
-next:
-	VPADDD Z24, Z23, Z23
-	ADDQ   $16, BX
-	CMPQ   BX, CX
-	JLT    loop
-	MOVQ   R12, ret+64(FP)
+	LEAQ        (DI)(AX*4), DI
+	VPADDD      Z22, Z20, Z20
+	ADDQ        $28, DX
+	LEAQ        (R12)(R15*4), R12
+	DECQ        CX
+	JNE         query
+	VPADDD      Z23, Z21, Z21
+	ADDQ        $64, SI
+	ADDQ        $16, BX
+	CMPQ        BX, R15
+	JLT         block
+	SUBQ        idx+0(FP), DI
+	SHRQ        $2, DI
+	MOVQ        DI, ret+72(FP)
 	VZEROUPPER
 	RET

@@ -12,7 +12,7 @@ func l1RowDOT(acc *int32, x *int8, w *int8, n int, k int)
 func maxRowNEON(acc *int32, x *int8, w *int8, n int, k int)
 
 //go:noescape
-func survivorsNEON(idx, acc *int32, scale, residual, norm, length *float32, n int, b *Bound) int
+func survivorsNEON(idx, acc *int32, scale, residual, norm, length *float32, n int, b *Bound, m int) int
 
 func l1NEON(acc []int32, x, w []int8, m, k int) {
 	n := distanceRows(acc, x, w, m, k)
@@ -35,10 +35,10 @@ func maxNEON(acc []int32, x, w []int8, m, k int) {
 	}
 }
 
-func survivorsVector(idx, acc []int32, scale, residual, norm, length []float32, b *Bound) int {
-	idx, scale, residual, norm, length = survivorRows(idx, acc, scale, residual, norm, length)
-	if len(acc) == 0 {
+func survivorsVector(idx, acc []int32, scale, residual, norm, length []float32, b []Bound) int {
+	idx, acc, scale, residual, norm, length, n := survivorRows(idx, acc, scale, residual, norm, length, len(b))
+	if n == 0 {
 		return 0
 	}
-	return survivorsNEON(&idx[0], &acc[0], &scale[0], &residual[0], &norm[0], &length[0], len(acc), b)
+	return survivorsNEON(&idx[0], &acc[0], &scale[0], &residual[0], &norm[0], &length[0], n, &b[0], len(b))
 }

@@ -134,19 +134,14 @@ loop:
 	FLDPQ 32(p), (c, d); \
 	ADD   $64, p
 
-#define SPLAT(o, f, v) \
-	FMOVS o(R9), f;      \
-	VDUP  v.S[0], v.S4
+// PARABOLA adds r * (c + r*c2) to V0-V3 for r in four registers.
+#define PARABOLA(r, c, c2) \
+	FMUL4C(4, r, c2); \
+	FADD4C(4, 4, c);  \
+	FMUL4(4, 4, r);   \
+	FADD4(0, 0, 4)
 
-// PARABOLA adds r * (c + r*c2) to V0-V3 for the r at p.
-#define PARABOLA(p, c, c2) \
-	LOAD(p, F4, F5, F6, F7); \
-	FMUL4C(8, 4, c2);        \
-	FADD4C(8, 8, c);         \
-	FMUL4(8, 8, 4);          \
-	FADD4(0, 0, 8)
-
-// KEEP stores the row number R10 at R0, and leaves it there unless lane i of v is set.
+// KEEP stores the place R10 at R0, and leaves it there unless lane i of v is set.
 #define KEEP(v, i) \
 	VMOV v.S[i], R11; \
 	MOVW R10, (R0);   \
@@ -155,8 +150,11 @@ loop:
 	SUB  R11, R0;     \
 	ADD  $1, R10
 
-// func survivorsNEON(idx, acc *int32, scale, residual, norm, length *float32, n int, b *Bound) int
-TEXT ·survivorsNEON(SB), NOSPLIT, $0-72
+// func survivorsNEON(idx, acc *int32, scale, residual, norm, length *float32, n int, b *Bound, m int) int
+//
+// Sixteen rows at a time: V8-V11 scale, V12-V15 residual, V16-V19 norm, V20-V23 length; of a query V24-V30 Acc, Res, Res2,
+// Norm, Norm2, Len, Min. R10 is the place in acc.
+TEXT ·survivorsNEON(SB), NOSPLIT, $0-80
 	MOVD idx+0(FP), R0
 	MOVD acc+8(FP), R1
 	MOVD scale+16(FP), R2
@@ -164,59 +162,69 @@ TEXT ·survivorsNEON(SB), NOSPLIT, $0-72
 	MOVD norm+32(FP), R4
 	MOVD length+40(FP), R5
 	MOVD n+48(FP), R6
+	MOVD m+64(FP), R13
+	LSL  $2, R6, R14
+	MOVD ZR, R15 // the row
+block:
+	LOAD(R2, F8, F9, F10, F11)
+	LOAD(R3, F12, F13, F14, F15)
+	LOAD(R4, F16, F17, F18, F19)
+	LOAD(R5, F20, F21, F22, F23)
 	MOVD b+56(FP), R9
-	MOVD R0, R8
-	MOVD ZR, R10
-	SPLAT(0, F16, V16)  // Acc
-	SPLAT(4, F17, V17)  // Res
-	SPLAT(8, F18, V18)  // Res2
-	SPLAT(12, F19, V19) // Norm
-	SPLAT(16, F20, V20) // Norm2
-	SPLAT(20, F21, V21) // Len
-	SPLAT(24, F22, V22) // Min
-loop:
-	LOAD(R1, F0, F1, F2, F3)
-	LOAD(R2, F4, F5, F6, F7)
+	MOVD R1, R7
+	MOVD R13, R8
+	MOVD R15, R10
+query:
+	VLD4R.P 16(R9), [V24.S4, V25.S4, V26.S4, V27.S4]
+	VLD3R.P 12(R9), [V28.S4, V29.S4, V30.S4]
+	FLDPQ   (R7), (F0, F1)
+	FLDPQ   32(R7), (F2, F3)
 	SCVTF4(0, 0)
-	FMUL4C(4, 4, 16)
+	FMUL4C(4, 8, 24)
 	FMUL4(0, 4, 0)
-	PARABOLA(R3, 17, 18)
-	PARABOLA(R4, 19, 20)
-	LOAD(R5, F4, F5, F6, F7)
-	FMUL4C(4, 4, 21)
+	PARABOLA(12, 25, 26)
+	PARABOLA(16, 27, 28)
+	FMUL4C(4, 20, 29)
 	FADD4(0, 0, 4)
-	CFCMGT4(8, 22, 0) // Min > value: not a survivor
-	AND_16B(12, 8, 9)
-	AND_16B(13, 10, 11)
-	AND_16B(12, 12, 13)
-	VMOV V12.D[0], R11
-	VMOV V12.D[1], R12
+	CFCMGT4(0, 30, 0) // Min > value: not a survivor
+	AND_16B(4, 0, 1)
+	AND_16B(5, 2, 3)
+	AND_16B(4, 4, 5)
+	VMOV V4.D[0], R11
+	VMOV V4.D[1], R12
 	AND  R12, R11
 	CMN  $1, R11
-	BEQ  none
-	KEEP(V8, 0)
-	KEEP(V8, 1)
-	KEEP(V8, 2)
-	KEEP(V8, 3)
-	KEEP(V9, 0)
-	KEEP(V9, 1)
-	KEEP(V9, 2)
-	KEEP(V9, 3)
-	KEEP(V10, 0)
-	KEEP(V10, 1)
-	KEEP(V10, 2)
-	KEEP(V10, 3)
-	KEEP(V11, 0)
-	KEEP(V11, 1)
-	KEEP(V11, 2)
-	KEEP(V11, 3)
-	B    next
-none:
-	ADD  $16, R10
+	BNE  some
 next:
-	SUBS $16, R6
-	BGT  loop
+	ADD  R14, R7
+	ADD  R6, R10
+	SUBS $1, R8
+	BNE  query
+	ADD  $64, R1
+	ADD  $16, R15
+	CMP  R6, R15
+	BLT  block
+	MOVD idx+0(FP), R8
 	SUB  R8, R0
 	LSR  $2, R0
-	MOVD R0, ret+64(FP)
+	MOVD R0, ret+72(FP)
 	RET
+some:
+	KEEP(V0, 0)
+	KEEP(V0, 1)
+	KEEP(V0, 2)
+	KEEP(V0, 3)
+	KEEP(V1, 0)
+	KEEP(V1, 1)
+	KEEP(V1, 2)
+	KEEP(V1, 3)
+	KEEP(V2, 0)
+	KEEP(V2, 1)
+	KEEP(V2, 2)
+	KEEP(V2, 3)
+	KEEP(V3, 0)
+	KEEP(V3, 1)
+	KEEP(V3, 2)
+	KEEP(V3, 3)
+	SUB $16, R10
+	B   next

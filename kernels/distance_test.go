@@ -85,7 +85,8 @@ func checkDistance(t *testing.T, s Set, x, w []int8, m, n, k int, what string) {
 	}
 }
 
-// TestSurvivors compares every set with generic over coefficients of every kind, all rows passing, none, and NaN.
+// TestSurvivors compares every set with generic over coefficients of every kind, all rows passing, none, and NaN, for one query
+// and several at once.
 func TestSurvivors(t *testing.T) {
 	eachSet(t, "Survivors", func(t *testing.T, s, gen Set) {
 		r := rand.New(rand.NewPCG(13, 3))
@@ -95,37 +96,41 @@ func TestSurvivors(t *testing.T) {
 		}
 		passed := 0
 		for round := range rounds {
-			n := 16 * r.IntN(20)
+			m, n := 1+r.IntN(5)*r.IntN(2), 16*r.IntN(20)
 			off := r.IntN(5)
-			acc := make([]int32, n+off)[off:]
+			acc := make([]int32, m*n+off)[off:]
 			for i := range acc {
 				acc[i] = r.Int32() >> r.IntN(31) * int32(1-2*r.IntN(2))
 			}
 			scale, residual, norm, length := randomF32(r, n), randomF32(r, n), randomF32(r, n), randomF32(r, n)
-			c := randomF32(r, 6)
-			b := &Bound{c[0] * 1e-6, c[1], c[2], c[3], c[4], c[5], float32(r.NormFloat64()) * 3}
-			switch round % 10 {
-			case 0:
-				b.Min = float32(math.Inf(-1))
-			case 1:
-				b.Min = float32(math.Inf(1))
-			case 2:
-				b.Min = float32(math.NaN())
-			case 3:
-				b.Res, b.Res2 = float32(math.Inf(1)), float32(math.Inf(-1)) // NaN passes
-			case 4:
-				if n > 0 { // equal passes
-					j := r.IntN(n)
-					b.Min = b.Value(acc[j], scale[j], residual[j], norm[j], length[j])
+			bounds := make([]Bound, m)
+			for i := range bounds {
+				c := randomF32(r, 6)
+				b := &bounds[i]
+				*b = Bound{c[0] * 1e-6, c[1], c[2], c[3], c[4], c[5], float32(r.NormFloat64()) * 3}
+				switch (round + i) % 10 {
+				case 0:
+					b.Min = float32(math.Inf(-1))
+				case 1:
+					b.Min = float32(math.Inf(1))
+				case 2:
+					b.Min = float32(math.NaN())
+				case 3:
+					b.Res, b.Res2 = float32(math.Inf(1)), float32(math.Inf(-1)) // NaN passes
+				case 4:
+					if n > 0 { // equal passes
+						j := r.IntN(n)
+						b.Min = b.Value(acc[i*n+j], scale[j], residual[j], norm[j], length[j])
+					}
 				}
 			}
-			want := make([]int32, n)
-			want = want[:survivorsGeneric(want, acc, scale, residual, norm, length, b)]
-			got, intact := guarded(n)
-			found := s.Survivors(got, acc, scale, residual, norm, length, b)
+			want := make([]int32, m*n)
+			want = want[:survivorsGeneric(want, acc, scale, residual, norm, length, bounds)]
+			got, intact := guarded(m * n)
+			found := s.Survivors(got, acc, scale, residual, norm, length, bounds)
 			intact(t, "Survivors")
 			if !slices.Equal(got[:found], want) {
-				t.Fatalf("round %d, %d rows: %v, want %v", round, n, got[:found], want)
+				t.Fatalf("round %d, %d queries, %d rows: %v, want %v", round, m, n, got[:found], want)
 			}
 			passed += found
 		}
@@ -145,9 +150,11 @@ func TestDistancePanics(t *testing.T) {
 			func() { s.L1S8(acc, x[:63], w, 1, 64) },
 			func() { s.L1S8(acc, x, w[:64*16+1], 1, 64) },
 			func() { s.L1S8(acc, x, w, 2, 64) },
-			func() { s.Survivors(acc, acc[:32], f[:31], f, f, f, &Bound{}) },
-			func() { s.Survivors(acc[:16], acc[:32], f, f, f, f, &Bound{}) },
-			func() { s.Survivors(acc, acc[:17], f, f, f, f, &Bound{}) },
+			func() { s.Survivors(acc, acc[:32], f[:31], f, f, f, make([]Bound, 1)) },
+			func() { s.Survivors(acc[:16], acc[:32], f, f, f, f, make([]Bound, 1)) },
+			func() { s.Survivors(acc, acc[:17], f, f, f, f, make([]Bound, 1)) },
+			func() { s.Survivors(acc, acc[:48], f, f, f, f, make([]Bound, 2)) },
+			func() { s.Survivors(acc, acc[:32], f, f, f, f, nil) },
 		} {
 			func() {
 				defer func() {
@@ -182,13 +189,19 @@ func BenchmarkDistance(b *testing.B) {
 				})
 			}
 		}
-		n := 256
-		idx, acc, f := make([]int32, n), make([]int32, n), make([]float32, n)
-		bound := &Bound{Min: 1}
-		b.Run(s.Name+"/Survivors", func(b *testing.B) {
-			for b.Loop() {
-				s.Survivors(idx, acc, f, f, f, f, bound)
+		for _, m := range []int{1, 32} {
+			n := 512
+			idx, acc, f := make([]int32, m*n), make([]int32, m*n), make([]float32, n)
+			bounds := make([]Bound, m)
+			for i := range bounds {
+				bounds[i].Min = 1
 			}
-		})
+			b.Run(fmt.Sprintf("%s/Survivors/m%d", s.Name, m), func(b *testing.B) {
+				b.SetBytes(int64(m * n))
+				for b.Loop() {
+					s.Survivors(idx, acc, f, f, f, f, bounds)
+				}
+			})
+		}
 	}
 }

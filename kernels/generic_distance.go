@@ -62,22 +62,26 @@ func abs32(x int32) int32 {
 	return (x ^ s) - s
 }
 
-// survivorRows panics unless the shapes of Survivors fit, and cuts the slices to them.
-func survivorRows(idx, acc []int32, scale, residual, norm, length []float32) ([]int32, []float32, []float32, []float32, []float32) {
-	n := len(acc)
-	if n%16 != 0 {
-		panic("kernels: Survivors needs rows in multiples of 16")
+// survivorRows panics unless the shapes of Survivors fit, and cuts the slices to them. n is the number of rows.
+func survivorRows(idx, acc []int32, scale, residual, norm, length []float32, m int) (_, _ []int32, _, _, _, _ []float32, n int) {
+	if m == 0 || len(acc)%(16*m) != 0 {
+		panic("kernels: Survivors needs queries, and rows in multiples of 16")
 	}
-	return cut(idx, n), cut(scale, n), cut(residual, n), cut(norm, n), cut(length, n)
+	n = len(acc) / m
+	return cut(idx, len(acc)), acc, cut(scale, n), cut(residual, n), cut(norm, n), cut(length, n), n
 }
 
-func survivorsGeneric(idx, acc []int32, scale, residual, norm, length []float32, b *Bound) int {
-	idx, scale, residual, norm, length = survivorRows(idx, acc, scale, residual, norm, length)
+func survivorsGeneric(idx, acc []int32, scale, residual, norm, length []float32, b []Bound) int {
+	idx, acc, scale, residual, norm, length, n := survivorRows(idx, acc, scale, residual, norm, length, len(b))
 	found := 0
-	for j, a := range acc {
-		if !(b.Value(a, scale[j], residual[j], norm[j], length[j]) < b.Min) {
-			idx[found] = int32(j)
-			found++
+	for block := 0; block < n; block += 16 {
+		for i := range b {
+			for j := block; j < block+16; j++ {
+				if !(b[i].Value(acc[i*n+j], scale[j], residual[j], norm[j], length[j]) < b[i].Min) {
+					idx[found] = int32(i*n + j)
+					found++
+				}
+			}
 		}
 	}
 	return found

@@ -103,9 +103,10 @@ type Set struct {
 	// len(w)/k rows of w; k and N multiples of 16.
 	L1S8, MaxS8 func(acc []int32, x []int8, w []int8, m, k int)
 
-	// Survivors puts into idx, in order, the rows n < len(acc) whose b.Value(acc[n], ...) is not below b.Min, and returns how
-	// many there are. len(acc) is a multiple of 16; idx has room for all of them.
-	Survivors func(idx, acc []int32, scale, residual, norm, length []float32, b *Bound) int
+	// Survivors looks at sums of m = len(b) queries with n = len(acc)/m rows, acc [m, n]. It puts into idx the places i*n+j of
+	// those whose b[i].Value(acc[i*n+j], ...) is not below b[i].Min, and returns how many there are: by blocks of 16 rows,
+	// then queries, then rows. n is a multiple of 16; idx has room for all.
+	Survivors func(idx, acc []int32, scale, residual, norm, length []float32, b []Bound) int
 
 	// ArgMax returns the index of the largest element, the lowest of equal ones. NaN never wins; -1 if there is nothing else.
 	ArgMax func(x []float32) int

@@ -348,6 +348,7 @@ func (c *Classifier) allocate(a *arena) {
 			p.dequantized = take[float64](a, scratch, 4, cfg.Cols)
 		}
 		p.searches = take[search](a, scratch, o.Batch)
+		p.bounds = take[kernels.Bound](a, scratch, o.Batch)
 		waiting := take[pendingRow](a, scratch, o.Batch, pendingRows)
 		all := take[rankedRow](a, scratch, o.Batch, o.K)
 		n := min(o.K, maxSample)

@@ -129,6 +129,10 @@ func (c *Classifier) prepare(q *query, x []float64, q8 []int8) {
 
 // bound sets b so that Survivors passes every row whose distance may be tau or less.
 func (c *Classifier) bound(b *kernels.Bound, q *query, tau float64) {
+	if q.exhaustive {
+		*b = kernels.Bound{Min: float32(math.Inf(1))} // no row is of interest to the scan
+		return
+	}
 	*b = kernels.Bound{Min: float32(math.Inf(-1))}
 	if math.IsInf(tau, 0) || math.IsNaN(tau) {
 		return // not k distances yet

@@ -16,11 +16,11 @@ const (
 	scanWork = 4 << 20
 	// maxSample is the largest k for which a first threshold is sought in a sample of the rows.
 	maxSample = 64
-	// samplePieces pieces, evenly spread, are that sample: rows often lie sorted by class. Together they are a 16th of the rows, and
-	// at most 8 times samplePiece.
-	samplePieces = 8
+	// samplePieces pieces, evenly spread, are that sample: rows often lie sorted by class. Together they are a 32nd of the rows, and
+	// at most 16 times samplePiece.
+	samplePieces = 32
 	sampleShare  = 16
-	samplePiece  = 256
+	samplePiece  = 128
 	// pendingRows wait until they are ranked, those that seem nearest first, so that few of the others need to be.
 	pendingRows = 1024
 )
@@ -28,15 +28,15 @@ const (
 // knnPart is what one part of the rows needs for its scan: parts are searched side by side and merged.
 type knnPart struct {
 	acc, idx    []int32
-	dequantized []float64 // 4 rows, compact files only
-	searches    []search  // one a query
+	dequantized []float64       // 4 rows, compact files only
+	searches    []search        // one a query
+	bounds      []kernels.Bound // of each query: what a row must reach to be among the nearest
 }
 
 // search is the state of one query in one part.
 type search struct {
 	heap     []rankedRow // the nearest so far, the farthest on top; capacity k
 	limit    float64     // the k-th distance is not above this
-	bound    kernels.Bound
 	pending  []pendingRow
 	ranked   int64
 	samples  []sample // of the first threshold: best last, so that the worst is at hand
@@ -98,7 +98,7 @@ func (c *Classifier) scanPart(_, part int) {
 	for i := range c.count {
 		s := &p.searches[i]
 		s.heap, s.pending, s.ranked, s.limit = s.heap[:0], s.pending[:0], 0, math.Inf(1)
-		c.bound(&s.bound, &c.queries[i], s.limit)
+		c.bound(&p.bounds[i], &c.queries[i], s.limit)
 		scan = scan || !c.queries[i].exhaustive
 	}
 	if scan {
@@ -131,51 +131,61 @@ func (c *Classifier) sums(acc []int32, first, queries, at, n int) {
 
 // scanTile looks for survivors of all queries among n rows.
 func (c *Classifier) scanTile(p *knnPart, at, n int) {
-	k := c.m
 	for first := 0; first < c.count; first += scanQueries {
 		queries := min(scanQueries, c.count-first)
-		acc := p.acc[:queries*n]
-		c.sums(acc, first, queries, at, n)
-		for i := range queries {
-			if c.queries[first+i].exhaustive {
-				continue
+		c.sums(p.acc[:queries*n], first, queries, at, n)
+		for _, j := range c.survivors(p, first, queries, at, n) {
+			i, row := first+int(j)/n, at+int(j)%n
+			s := &p.searches[i]
+			if row >= c.m.cfg.Rows {
+				continue // padding
 			}
-			s, acc := &p.searches[first+i], acc[i*n:(i+1)*n]
-			found := c.set.Survivors(p.idx, acc, k.codes.Scale[at:at+n], k.residual[at:at+n], k.norm[at:at+n], k.length[at:at+n], &s.bound)
-			for _, j := range p.idx[:found] {
-				row := int32(at) + j
-				if int(row) >= k.cfg.Rows {
-					break // padding
-				}
-				if len(s.pending) == cap(s.pending) {
-					c.flush(p, first+i)
-				}
-				s.pending = append(s.pending, pendingRow{row, acc[j]})
+			if len(s.pending) == cap(s.pending) {
+				c.flush(p, i)
 			}
+			s.pending = append(s.pending, pendingRow{int32(row), p.acc[j]})
 		}
 	}
 }
 
+// survivors gives the places in p.acc, [queries, n], of the sums of n rows that reach the bounds of their query.
+func (c *Classifier) survivors(p *knnPart, first, queries, at, n int) []int32 {
+	k := c.m
+	found := c.set.Survivors(p.idx, p.acc[:queries*n], k.codes.Scale[at:at+n], k.residual[at:at+n], k.norm[at:at+n], k.length[at:at+n],
+		p.bounds[first:first+queries])
+	return p.idx[:found]
+}
+
 // flush ranks the rows that wait: first those that seem nearest, then the others that the bound, tighter now, still passes.
 func (c *Classifier) flush(p *knnPart, i int) {
-	s, k := &p.searches[i], c.m
+	s, b, k := &p.searches[i], &p.bounds[i], c.m
 	if len(s.pending) > 4 {
 		c.rankBest(p, i)
 	}
-	var group [4]int32
+	var group [8]int32 // the last four are on their way from memory while the first are ranked
 	n := 0
 	for _, r := range s.pending {
-		if r.row < 0 || s.bound.Value(r.acc, k.codes.Scale[r.row], k.residual[r.row], k.norm[r.row], k.length[r.row]) < s.bound.Min {
+		if r.row < 0 || b.Value(r.acc, k.codes.Scale[r.row], k.residual[r.row], k.norm[r.row], k.length[r.row]) < b.Min {
 			continue
 		}
+		c.fetch(r.row)
 		group[n] = r.row
-		if n++; n == 4 {
-			c.rank(p, i, group[:n])
-			n = 0
+		if n++; n == len(group) {
+			c.rank(p, i, group[:4])
+			copy(group[:4], group[4:])
+			n = 4
 		}
 	}
-	c.rank(p, i, group[:n])
+	c.rank(p, i, group[:min(n, 4)])
+	c.rank(p, i, group[min(n, 4):n])
 	s.pending = s.pending[:0]
+}
+
+// fetch asks for a kept row that is going to be ranked.
+func (c *Classifier) fetch(row int32) {
+	if c.m.rows32 != nil {
+		kernels.Fetch(c.m.rows32[int(row)*c.m.stride:][:c.m.cfg.Cols])
+	}
 }
 
 // rankBest ranks the waiting rows that seem nearest, and marks them done by a negative row.
@@ -196,6 +206,9 @@ func (c *Classifier) rankBest(p *knnPart, i int) {
 			best[j] = best[j-1]
 		}
 		best[j] = sample{near, int32(at)}
+	}
+	for _, b := range best[:n] {
+		c.fetch(s.pending[b.row].row)
 	}
 	var group [4]int32
 	for at := 0; at < n; at += 4 {
@@ -237,7 +250,7 @@ func (c *Classifier) rank(p *knnPart, i int, rows []int32) {
 		s.keep(rankedRow{s.distance[j], row})
 	}
 	if s.limit != before {
-		c.bound(&s.bound, &c.queries[i], s.limit)
+		c.bound(&p.bounds[i], &c.queries[i], s.limit)
 	}
 }
 
@@ -370,13 +383,17 @@ func (c *Classifier) sampleRows(p *knnPart, from, to int) {
 	for piece := range pieces {
 		at := from + tiles*piece/pieces*rows
 		n := min(rows, to-at)
+		for i := range c.count {
+			c.boundNear(&p.bounds[i], &c.queries[i], &p.searches[i])
+		}
 		for first := 0; first < c.count; first += scanQueries {
 			queries := min(scanQueries, c.count-first)
-			acc := p.acc[:queries*n]
-			c.sums(acc, first, queries, at, n)
-			for i := range queries {
-				if q := &c.queries[first+i]; !q.exhaustive {
-					c.sampleTile(&p.searches[first+i], q, acc[i*n:(i+1)*n], at)
+			c.sums(p.acc[:queries*n], first, queries, at, n)
+			for _, j := range c.survivors(p, first, queries, at, n) {
+				i, row := first+int(j)/n, at+int(j)%n
+				if row < c.m.cfg.Rows {
+					near := c.near(&c.queries[i], p.acc[j], c.m.codes.Scale[row], c.m.norm[row], c.m.length[row])
+					p.searches[i].sample(near, int32(row))
 				}
 			}
 		}
@@ -384,7 +401,11 @@ func (c *Classifier) sampleRows(p *knnPart, from, to int) {
 	for i := range c.count {
 		s := &p.searches[i]
 		if len(s.samples) < c.opt.K {
+			c.bound(&p.bounds[i], &c.queries[i], s.limit)
 			continue
+		}
+		for _, r := range s.samples {
+			c.fetch(r.row)
 		}
 		limit := math.Inf(-1)
 		for at := 0; at < len(s.samples); at += 4 {
@@ -400,38 +421,40 @@ func (c *Classifier) sampleRows(p *knnPart, from, to int) {
 			}
 		}
 		s.limit = limit
-		c.bound(&s.bound, &c.queries[i], limit)
+		c.bound(&p.bounds[i], &c.queries[i], limit)
 	}
 }
 
-// sampleTile keeps the k rows that seem nearest, by what the int8 rows say.
-func (c *Classifier) sampleTile(s *search, q *query, acc []int32, at int) {
-	k := c.m
-	n := min(len(acc), k.cfg.Rows-at)
-	if n <= 0 {
+// sample keeps a row of the sample if it seems to be among the k nearest of it.
+func (s *search) sample(near float32, row int32) {
+	n := len(s.samples)
+	if n < cap(s.samples) {
+		s.samples = s.samples[:n+1]
+	} else if n--; !(near > s.samples[n].near) {
 		return
 	}
-	scale, norm, length := k.codes.Scale[at:at+n], k.norm[at:at+n], k.length[at:at+n]
-	worst := float32(math.Inf(-1))
-	if len(s.samples) == cap(s.samples) {
-		worst = s.samples[len(s.samples)-1].near
+	for ; n > 0 && near > s.samples[n-1].near; n-- {
+		s.samples[n] = s.samples[n-1]
 	}
-	for j, a := range acc[:n] {
-		near := c.near(q, a, scale[j], norm[j], length[j])
-		if !(near > worst) && len(s.samples) == cap(s.samples) {
-			continue
-		}
-		if len(s.samples) < cap(s.samples) {
-			s.samples = s.samples[:len(s.samples)+1]
-		}
-		i := len(s.samples) - 1
-		for ; i > 0 && near > s.samples[i-1].near; i-- {
-			s.samples[i] = s.samples[i-1]
-		}
-		s.samples[i] = sample{near, int32(at + j)}
-		if len(s.samples) == cap(s.samples) {
-			worst = s.samples[len(s.samples)-1].near
-		}
+	s.samples[n] = sample{near, row}
+}
+
+// boundNear sets b so that Survivors passes the rows that seem nearer than the k of the sample so far, by what near says.
+func (c *Classifier) boundNear(b *kernels.Bound, q *query, s *search) {
+	if len(s.samples) < cap(s.samples) || q.exhaustive {
+		c.bound(b, q, math.Inf(1))
+		return
+	}
+	worst := s.samples[len(s.samples)-1].near
+	switch c.metric.kind {
+	case euclidean:
+		*b = kernels.Bound{Acc: 2 * q.scale, Norm2: -1, Min: worst}
+	case cosine:
+		*b = kernels.Bound{Acc: q.scale, Len: -worst, Min: -float32(q.base)}
+	case dotProduct:
+		*b = kernels.Bound{Acc: q.scale, Min: worst}
+	default:
+		*b = kernels.Bound{Acc: -1 / max(c.m.commonScale, 1e-30), Min: worst}
 	}
 }
 
