@@ -24,6 +24,7 @@ func BenchmarkElements(b *testing.B) {
 	rows := make([]int32, n)
 	gates := make([]float32, 4*n)
 	bounds := []Bound{{0.001, 1, 1, 1, -1, 1, 1e9}}
+	wide, kept, exact := make([]float64, n), [8][]float32{x, y, z, gamma, x, y, z, gamma}, [8]float64{}
 	for _, s := range Available() {
 		for _, op := range []struct {
 			name string
@@ -56,6 +57,7 @@ func BenchmarkElements(b *testing.B) {
 			{"GRU", n, func() { s.GRU(z, gates[:3*n], gates[:3*n], 0) }},
 			{"L1S8", n * dim, func() { s.L1S8(rows, q[:dim], w, 1, dim) }},
 			{"MaxS8", n * dim, func() { s.MaxS8(rows, q[:dim], w, 1, dim) }},
+			{"Squares8", 8 * n, func() { s.Squares8(&exact, wide, &kept) }},
 			{"Survivors", n, func() { s.Survivors(rows, acc, x, gamma, gamma, x, bounds) }},
 		} {
 			b.Run(s.Name+"/"+op.name, func(b *testing.B) {

@@ -32,6 +32,26 @@ func TestDistancePageEdges(t *testing.T) {
 						compareS8(t, acc, want, fmt.Sprintf("MaxS8, end %v", atEnd), m, n, k)
 					}
 				}
+				for n := 1; n <= 12; n++ {
+					var rows [8][]float32
+					for i := range rows {
+						rows[i] = fenced(f[i%6], randomF32(r, n), atEnd)
+					}
+					var got, want [8]float64
+					x := fenced(f[5], make([]float64, n), atEnd)
+					for j := range x {
+						x[j] = r.NormFloat64()
+					}
+					rows[5] = rows[0]
+					squares8Generic(&want, x, &rows)
+					if s.Squares8(&got, x, &rows); got != want {
+						t.Fatalf("Squares8 of %d columns: %v, want %v", n, got, want)
+					}
+					absolute8Generic(&want, x, &rows)
+					if s.Absolute8(&got, x, &rows); got != want {
+						t.Fatalf("Absolute8 of %d columns: %v, want %v", n, got, want)
+					}
+				}
 				for n := 16; n <= 80; n += 16 {
 					var v [4][]float32
 					for i := range v {

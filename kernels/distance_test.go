@@ -140,10 +140,53 @@ func TestSurvivors(t *testing.T) {
 	})
 }
 
+// TestRank compares Squares8 and Absolute8 of every set with generic and with the plain sum, at all lengths.
+func TestRank(t *testing.T) {
+	eachSet(t, "Squares8", func(t *testing.T, s, gen Set) {
+		exercised.Store(s.Name+" Absolute8", true)
+		r := rand.New(rand.NewPCG(14, 4))
+		longest := 70
+		if few() {
+			longest = 20
+		}
+		for n := range longest {
+			x, rows := make([]float64, n), [8][]float32{}
+			for j := range x {
+				x[j] = r.NormFloat64() * math.Pow(10, float64(r.IntN(40)-20))
+			}
+			for i := range rows {
+				rows[i] = randomF32(r, n+r.IntN(3))
+			}
+			for _, op := range []struct {
+				name      string
+				got, want func(out *[8]float64, x []float64, rows *[8][]float32)
+				add       func(d float64) float64
+			}{
+				{"Squares8", s.Squares8, gen.Squares8, func(d float64) float64 { return float64(d * d) }},
+				{"Absolute8", s.Absolute8, gen.Absolute8, math.Abs},
+			} {
+				var got, want [8]float64
+				op.got(&got, x, &rows)
+				op.want(&want, x, &rows)
+				for i := range got {
+					sum := 0.0
+					for j, v := range x {
+						sum += op.add(v - float64(rows[i][j]))
+					}
+					if got[i] != sum || want[i] != sum {
+						t.Fatalf("%s of %d columns, row %d: %v, generic %v, want %v", op.name, n, i, got[i], want[i], sum)
+					}
+				}
+			}
+		}
+	})
+}
+
 func TestDistancePanics(t *testing.T) {
 	eachSet(t, "L1S8", func(t *testing.T, s, gen Set) {
 		x, w, acc := make([]int8, 64), make([]int8, 64*32), make([]int32, 64)
 		f := make([]float32, 32)
+		sums, rows := [8]float64{}, [8][]float32{f, f, f, f, f, f, f, f}
 		for i, call := range []func(){
 			func() { s.L1S8(acc, x, w, 1, 24) },
 			func() { s.MaxS8(acc[:16], x, w, 1, 64) },
@@ -155,6 +198,8 @@ func TestDistancePanics(t *testing.T) {
 			func() { s.Survivors(acc, acc[:17], f, f, f, f, make([]Bound, 1)) },
 			func() { s.Survivors(acc, acc[:48], f, f, f, f, make([]Bound, 2)) },
 			func() { s.Survivors(acc, acc[:32], f, f, f, f, nil) },
+			func() { s.Squares8(&sums, make([]float64, 33), &rows) },
+			func() { s.Absolute8(&sums, make([]float64, 33), &rows) },
 		} {
 			func() {
 				defer func() {
@@ -189,6 +234,16 @@ func BenchmarkDistance(b *testing.B) {
 				})
 			}
 		}
+		x, rows, sums := make([]float64, 384), [8][]float32{}, [8]float64{}
+		for i := range rows {
+			rows[i] = make([]float32, len(x))
+		}
+		b.Run(s.Name+"/Squares8", func(b *testing.B) {
+			b.SetBytes(int64(8 * len(x)))
+			for b.Loop() {
+				s.Squares8(&sums, x, &rows)
+			}
+		})
 		for _, m := range []int{1, 32} {
 			n := 512
 			idx, acc, f := make([]int32, m*n), make([]int32, m*n), make([]float32, n)

@@ -26,6 +26,8 @@ func generic() Set {
 		L1S8:        l1S8Generic,
 		MaxS8:       maxS8Generic,
 		Survivors:   survivorsGeneric,
+		Squares8:    squares8Generic,
+		Absolute8:   absolute8Generic,
 		ArgMax:      argMaxGeneric,
 		TopK:        topKGeneric,
 		Limits:      Limits{Read: readGeneric},

@@ -108,6 +108,10 @@ type Set struct {
 	// then queries, then rows. n is a multiple of 16; idx has room for all.
 	Survivors func(idx, acc []int32, scale, residual, norm, length []float32, b []Bound) int
 
+	// Squares8 computes out[i] = Σ (x[j] - rows[i][j])², Absolute8 out[i] = Σ |x[j] - rows[i][j]|, in float64 with j in order, for
+	// eight rows of at least len(x) floats.
+	Squares8, Absolute8 func(out *[8]float64, x []float64, rows *[8][]float32)
+
 	// ArgMax returns the index of the largest element, the lowest of equal ones. NaN never wins; -1 if there is nothing else.
 	ArgMax func(x []float32) int
 

@@ -34,6 +34,14 @@
 #define FCMLT_4S(d, n)      WORD $(0x4ea0e800 | (n)<<5 | (d))
 #define SCVTF_4S(d, n)      WORD $(0x4e21d800 | (n)<<5 | (d))
 
+// Float64, two to a register: of the lower (or upper, 2) half of four float32; FABD is a difference without its sign.
+#define FCVTL_2D(d, n)      WORD $(0x0e617800 | (n)<<5 | (d))
+#define FCVTL2_2D(d, n)     WORD $(0x4e617800 | (n)<<5 | (d))
+#define FADD_2D(d, n, m)    WORD $(0x4e60d400 | (m)<<16 | (n)<<5 | (d))
+#define FSUB_2D(d, n, m)    WORD $(0x4ee0d400 | (m)<<16 | (n)<<5 | (d))
+#define FMUL_2D(d, n, m)    WORD $(0x6e60dc00 | (m)<<16 | (n)<<5 | (d))
+#define FABD_2D(d, n, m)    WORD $(0x6ee0d400 | (m)<<16 | (n)<<5 | (d))
+
 // Integers and bits. Go has some of these, but by register name; the macros that work on four registers count them.
 #define ADD_4S(d, n, m)     WORD $(0x4ea08400 | (m)<<16 | (n)<<5 | (d))
 #define SUB_4S(d, n, m)     WORD $(0x6ea08400 | (m)<<16 | (n)<<5 | (d))

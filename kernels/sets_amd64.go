@@ -12,6 +12,7 @@ var variants = []variant{
 		improve: func(s *Set) {
 			s.GemvS8, s.GemmS8 = gemvAVX2, gemmAVX2
 			s.L1S8, s.MaxS8, s.Survivors = l1AVX2, maxAVX2, survivorsAVX2
+			s.Squares8, s.Absolute8 = squares8AVX2, absolute8AVX2
 			improveFloats(s)
 			s.TopK = topKAVX2
 			s.lstm, s.gru = lstmAVX2, gruAVX2
@@ -29,6 +30,7 @@ var variants = []variant{
 			s.lstm, s.gru = lstmAVX512, gruAVX512
 			s.Limits = limitsVNNI
 			s.L1S8, s.MaxS8, s.Survivors = l1VNNI, maxVNNI, survivorsAVX512
+			s.Squares8, s.Absolute8 = squares8AVX512, absolute8AVX512
 		},
 	},
 }

@@ -19,6 +19,7 @@ func sortVariants(arm bool, part int) []variant {
 		improve: func(s *Set) {
 			s.GemvS8, s.GemmS8 = gemvNEON, gemmNEON
 			s.L1S8, s.MaxS8, s.Survivors = l1NEON, maxNEON, survivorsVector
+			s.Squares8, s.Absolute8 = squares8NEON, absolute8NEON
 			s.Limits = limitsNEON
 			improveFloats(s)
 			s.lstm, s.gru = lstmNEON, gruNEON

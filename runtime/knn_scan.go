@@ -40,9 +40,8 @@ type search struct {
 	pending  []pendingRow
 	ranked   int64
 	samples  []sample // of the first threshold: best last, so that the worst is at hand
-	distance [4]float64
-	touched  float32 // keeps the compiler from leaving the loads of touch out
-	rows32   [4][]float32
+	distance [rankRows]float64
+	rows32   [rankRows][]float32
 	rows64   [4][]float64
 }
 
@@ -55,6 +54,9 @@ type rankedRow struct {
 func (a rankedRow) farther(b rankedRow) bool {
 	return a.distance > b.distance || a.distance == b.distance && a.row > b.row
 }
+
+// rankRows rows are ranked side by side: each distance is a chain of dependent additions.
+const rankRows = 8
 
 type pendingRow struct{ row, acc int32 }
 
@@ -151,7 +153,11 @@ func (c *Classifier) scanTile(p *knnPart, at, n int) {
 // survivors gives the places in p.acc, [queries, n], of the sums of n rows that reach the bounds of their query.
 func (c *Classifier) survivors(p *knnPart, first, queries, at, n int) []int32 {
 	k := c.m
-	found := c.set.Survivors(p.idx, p.acc[:queries*n], k.codes.Scale[at:at+n], k.residual[at:at+n], k.norm[at:at+n], k.length[at:at+n],
+	length := k.length
+	if c.metric.kind == euclidean {
+		length = k.norm // the bound has no use for lengths: so they are not read
+	}
+	found := c.set.Survivors(p.idx, p.acc[:queries*n], k.codes.Scale[at:at+n], k.residual[at:at+n], k.norm[at:at+n], length[at:at+n],
 		p.bounds[first:first+queries])
 	return p.idx[:found]
 }
@@ -162,7 +168,7 @@ func (c *Classifier) flush(p *knnPart, i int) {
 	if len(s.pending) > 4 {
 		c.rankBest(p, i)
 	}
-	var group [8]int32 // the last four are on their way from memory while the first are ranked
+	var group [2 * rankRows]int32 // the second half is on its way from memory while the first is ranked
 	n := 0
 	for _, r := range s.pending {
 		if r.row < 0 || b.Value(r.acc, k.codes.Scale[r.row], k.residual[r.row], k.norm[r.row], k.length[r.row]) < b.Min {
@@ -171,13 +177,12 @@ func (c *Classifier) flush(p *knnPart, i int) {
 		c.fetch(r.row)
 		group[n] = r.row
 		if n++; n == len(group) {
-			c.rank(p, i, group[:4])
-			copy(group[:4], group[4:])
-			n = 4
+			c.rank(p, i, group[:rankRows])
+			n = copy(group[:], group[rankRows:])
 		}
 	}
-	c.rank(p, i, group[:min(n, 4)])
-	c.rank(p, i, group[min(n, 4):n])
+	c.rank(p, i, group[:min(n, rankRows)])
+	c.rank(p, i, group[min(n, rankRows):n])
 	s.pending = s.pending[:0]
 }
 
@@ -210,9 +215,9 @@ func (c *Classifier) rankBest(p *knnPart, i int) {
 	for _, b := range best[:n] {
 		c.fetch(s.pending[b.row].row)
 	}
-	var group [4]int32
-	for at := 0; at < n; at += 4 {
-		rows := group[:min(4, n-at)]
+	var group [rankRows]int32
+	for at := 0; at < n; at += rankRows {
+		rows := group[:min(rankRows, n-at)]
 		for j := range rows {
 			r := &s.pending[best[at+j].row]
 			rows[j], r.row = r.row, -1
@@ -237,7 +242,7 @@ func (c *Classifier) near(q *query, acc int32, scale, norm, length float32) floa
 	return -float32(acc)
 }
 
-// rank computes the exact distances of up to four rows and keeps the nearest.
+// rank computes the exact distances of up to rankRows rows and keeps the nearest.
 func (c *Classifier) rank(p *knnPart, i int, rows []int32) {
 	if len(rows) == 0 {
 		return
@@ -254,39 +259,43 @@ func (c *Classifier) rank(p *knnPart, i int, rows []int32) {
 	}
 }
 
-// distances puts the distances of up to four rows from query i into s.distance.
+// distances puts the distances of up to rankRows rows from query i into s.distance.
 func (c *Classifier) distances(p *knnPart, i int, rows []int32) {
 	k, s, d := c.m, &p.searches[i], c.m.cfg.Cols
 	x, q := c.x[i*d:(i+1)*d], &c.queries[i]
-	for j := range 4 {
-		row := int(rows[min(j, len(rows)-1)])
-		switch {
-		case k.rows32 != nil:
-			s.rows32[j] = k.rows32[row*k.stride:][:d]
-		case k.rows64 != nil:
-			s.rows64[j] = k.rows64[row*k.stride:][:d]
-		default:
+	if k.rows32 != nil {
+		for j := range s.rows32 {
+			s.rows32[j] = k.rows32[int(rows[min(j, len(rows)-1)])*k.stride:][:d]
+		}
+		switch c.metric.kind {
+		case euclidean:
+			c.set.Squares8(&s.distance, x, &s.rows32)
+			for j, v := range s.distance {
+				s.distance[j] = math.Sqrt(v)
+			}
+			return
+		case manhattan:
+			c.set.Absolute8(&s.distance, x, &s.rows32)
+			return
+		}
+	}
+	for at := 0; at < len(rows); at += 4 {
+		out := (*[4]float64)(s.distance[at:])
+		if k.rows32 != nil {
+			distances4(c.metric, x, q.norm, (*[4][]float32)(s.rows32[at:]), out)
+			continue
+		}
+		for j := range 4 {
+			row := int(rows[min(at+j, len(rows)-1)])
+			if k.rows64 != nil {
+				s.rows64[j] = k.rows64[row*k.stride:][:d]
+				continue
+			}
 			s.rows64[j] = p.dequantized[j*d : (j+1)*d]
 			k.dequantize(s.rows64[j], row)
 		}
+		distances4(c.metric, x, q.norm, &s.rows64, out)
 	}
-	if k.rows32 != nil {
-		s.touched += touch(&s.rows32)
-		distances4(c.metric, x, q.norm, &s.rows32, &s.distance)
-	} else {
-		distances4(c.metric, x, q.norm, &s.rows64, &s.distance)
-	}
-}
-
-// touch reads a float of each 64 bytes of four rows. They lie anywhere in memory: these loads wait for none of the others, as
-// the sums that follow do.
-func touch(rows *[4][]float32) (sum float32) {
-	for _, r := range rows {
-		for j := 0; j < len(r); j += 16 {
-			sum += r[j]
-		}
-	}
-	return sum
 }
 
 // dequantize writes what the int8 of a row stand for: center + q * scale * unit. It defines the rows of a compact file.
@@ -354,9 +363,9 @@ func (c *Classifier) rankAll(p *knnPart, from, to int) {
 	if !any {
 		return
 	}
-	var group [4]int32
-	for at := from; at < to; at += 4 {
-		n := min(4, to-at)
+	var group [rankRows]int32
+	for at := from; at < to; at += rankRows {
+		n := min(rankRows, to-at)
 		for j := range n {
 			group[j] = int32(at + j)
 		}
@@ -408,9 +417,9 @@ func (c *Classifier) sampleRows(p *knnPart, from, to int) {
 			c.fetch(r.row)
 		}
 		limit := math.Inf(-1)
-		for at := 0; at < len(s.samples); at += 4 {
-			var group [4]int32
-			n := min(4, len(s.samples)-at)
+		for at := 0; at < len(s.samples); at += rankRows {
+			var group [rankRows]int32
+			n := min(rankRows, len(s.samples)-at)
 			for j := range n {
 				group[j] = s.samples[at+j].row
 			}
