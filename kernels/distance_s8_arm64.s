@@ -141,19 +141,10 @@ loop:
 	FMUL4(4, 4, r);   \
 	FADD4(0, 0, 4)
 
-// KEEP stores the place R10 at R0, and leaves it there unless lane i of v is set.
-#define KEEP(v, i) \
-	VMOV v.S[i], R11; \
-	MOVW R10, (R0);   \
-	AND  $4, R11;     \
-	ADD  $4, R0;      \
-	SUB  R11, R0;     \
-	ADD  $1, R10
-
 // func survivorsNEON(idx, acc *int32, scale, residual, norm, length *float32, n int, b *Bound, m int) int
 //
 // Sixteen rows at a time: V8-V11 scale, V12-V15 residual, V16-V19 norm, V20-V23 length; of a query V24-V30 Acc, Res, Res2,
-// Norm, Norm2, Len, Min. R10 is the place in acc.
+// Norm, Norm2, Len, Min. R10 is the place in acc, R17 four bits at the top.
 TEXT ·survivorsNEON(SB), NOSPLIT, $0-80
 	MOVD idx+0(FP), R0
 	MOVD acc+8(FP), R1
@@ -165,6 +156,7 @@ TEXT ·survivorsNEON(SB), NOSPLIT, $0-80
 	MOVD m+64(FP), R13
 	LSL  $2, R6, R14
 	MOVD ZR, R15 // the row
+	MOVD $(15<<60), R17
 block:
 	LOAD(R2, F8, F9, F10, F11)
 	LOAD(R3, F12, F13, F14, F15)
@@ -187,12 +179,11 @@ query:
 	FMUL4C(4, 20, 29)
 	FADD4(0, 0, 4)
 	CFCMGT4(0, 30, 0) // Min > value: not a survivor
-	AND_16B(4, 0, 1)
-	AND_16B(5, 2, 3)
-	AND_16B(4, 4, 5)
+	VUZP1 V1.H8, V0.H8, V4.H8
+	VUZP1 V3.H8, V2.H8, V5.H8
+	VUZP1 V5.B16, V4.B16, V4.B16
+	SHRN_8B(4, 4) // four bits a row
 	VMOV V4.D[0], R11
-	VMOV V4.D[1], R12
-	AND  R12, R11
 	CMN  $1, R11
 	BNE  some
 next:
@@ -210,21 +201,14 @@ next:
 	MOVD R0, ret+72(FP)
 	RET
 some:
-	KEEP(V0, 0)
-	KEEP(V0, 1)
-	KEEP(V0, 2)
-	KEEP(V0, 3)
-	KEEP(V1, 0)
-	KEEP(V1, 1)
-	KEEP(V1, 2)
-	KEEP(V1, 3)
-	KEEP(V2, 0)
-	KEEP(V2, 1)
-	KEEP(V2, 2)
-	KEEP(V2, 3)
-	KEEP(V3, 0)
-	KEEP(V3, 1)
-	KEEP(V3, 2)
-	KEEP(V3, 3)
-	SUB $16, R10
-	B   next
+	MVN  R11, R11
+	RBIT R11, R11
+survivor: // the first row is the topmost bits
+	CLZ  R11, R12
+	ADD  R12>>2, R10, R16
+	MOVW R16, (R0)
+	ADD  $4, R0
+	LSR  R12, R17, R16
+	BIC  R16, R11
+	CBNZ R11, survivor
+	B    next

@@ -34,6 +34,9 @@
 #define FCMLT_4S(d, n)      WORD $(0x4ea0e800 | (n)<<5 | (d))
 #define SCVTF_4S(d, n)      WORD $(0x4e21d800 | (n)<<5 | (d))
 
+// The upper four bits of each int16's lower byte and the lower four of its upper one: of bytes 0 or 255, half a byte each.
+#define SHRN_8B(d, n)       WORD $(0x0f0c8400 | (n)<<5 | (d))
+
 // Float64, two to a register: of the lower (or upper, 2) half of four float32; FABD is a difference without its sign.
 #define FCVTL_2D(d, n)      WORD $(0x0e617800 | (n)<<5 | (d))
 #define FCVTL2_2D(d, n)     WORD $(0x4e617800 | (n)<<5 | (d))

@@ -351,7 +351,7 @@ func (c *Classifier) allocate(a *arena) {
 		p.bounds = take[kernels.Bound](a, scratch, o.Batch)
 		waiting := take[pendingRow](a, scratch, o.Batch, pendingRows)
 		all := take[rankedRow](a, scratch, o.Batch, o.K)
-		n := min(o.K, maxSample)
+		n := wholeRanks(min(o.K, maxSample))
 		samples := take[sample](a, scratch, o.Batch, n)
 		for j := range p.searches {
 			p.searches[j].pending = waiting[j*pendingRows : (j+1)*pendingRows : (j+1)*pendingRows][:0]

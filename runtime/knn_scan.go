@@ -58,9 +58,12 @@ func (a rankedRow) farther(b rankedRow) bool {
 // rankRows rows are ranked side by side: each distance is a chain of dependent additions.
 const rankRows = 8
 
+// wholeRanks rounds n up to what is ranked in the same time.
+func wholeRanks(n int) int { return (n + rankRows - 1) / rankRows * rankRows }
+
 type pendingRow struct{ row, acc int32 }
 
-// firstRanked of the rows that wait, or k if that is less, are ranked before the others.
+// firstRanked of the rows that wait, or about k if that is less, are ranked before the others.
 const firstRanked = 16
 
 // sample is a row and how near it seems: larger is nearer.
@@ -171,7 +174,7 @@ func (c *Classifier) flush(p *knnPart, i int) {
 	var group [2 * rankRows]int32 // the second half is on its way from memory while the first is ranked
 	n := 0
 	for _, r := range s.pending {
-		if r.row < 0 || b.Value(r.acc, k.codes.Scale[r.row], k.residual[r.row], k.norm[r.row], k.length[r.row]) < b.Min {
+		if r.row < 0 || b.Value(r.acc, k.codes.Scale[r.row], k.residual[r.row], k.norm[r.row], k.length[r.row]) < b.Min || s.sampled(r.row) {
 			continue
 		}
 		c.fetch(r.row)
@@ -197,10 +200,10 @@ func (c *Classifier) fetch(row int32) {
 func (c *Classifier) rankBest(p *knnPart, i int) {
 	s, q, k := &p.searches[i], &c.queries[i], c.m
 	var best [firstRanked]sample // row: the index in pending
-	n, most := 0, min(firstRanked, c.opt.K)
+	n, most := 0, min(firstRanked, wholeRanks(c.opt.K))
 	for at, r := range s.pending {
 		near := c.near(q, r.acc, k.codes.Scale[r.row], k.norm[r.row], k.length[r.row])
-		if n == most && !(near > best[n-1].near) {
+		if n == most && !(near > best[n-1].near) || s.sampled(r.row) {
 			continue
 		}
 		if n < most {
@@ -377,7 +380,7 @@ func (c *Classifier) rankAll(p *knnPart, from, to int) {
 	}
 }
 
-// sampleRows finds a first threshold for each query: the exact distances of the k rows of a sample that seem nearest. Without
+// sampleRows finds a first threshold for each query: the exact distances of the k rows (or a few more) of a sample that seem nearest. Without
 // it every row would pass until k were ranked, and those that lie first in the file seldom are the nearest.
 func (c *Classifier) sampleRows(p *knnPart, from, to int) {
 	if c.opt.K > maxSample {
@@ -410,28 +413,33 @@ func (c *Classifier) sampleRows(p *knnPart, from, to int) {
 	for i := range c.count {
 		s := &p.searches[i]
 		if len(s.samples) < c.opt.K {
+			s.samples = s.samples[:0]
 			c.bound(&p.bounds[i], &c.queries[i], s.limit)
 			continue
 		}
 		for _, r := range s.samples {
 			c.fetch(r.row)
 		}
-		limit := math.Inf(-1)
+		var group [rankRows]int32
 		for at := 0; at < len(s.samples); at += rankRows {
-			var group [rankRows]int32
 			n := min(rankRows, len(s.samples)-at)
 			for j := range n {
 				group[j] = s.samples[at+j].row
 			}
-			c.distances(p, i, group[:n])
-			s.ranked += int64(n)
-			for _, v := range s.distance[:n] {
-				limit = max(limit, v)
-			}
+			c.rank(p, i, group[:n])
 		}
-		s.limit = limit
-		c.bound(&p.bounds[i], &c.queries[i], limit)
+		c.bound(&p.bounds[i], &c.queries[i], s.limit)
 	}
+}
+
+// sampled says whether a row was ranked as one of the sample.
+func (s *search) sampled(row int32) bool {
+	for i := range s.samples {
+		if s.samples[i].row == row {
+			return true
+		}
+	}
+	return false
 }
 
 // sample keeps a row of the sample if it seems to be among the k nearest of it.
