@@ -47,6 +47,7 @@ func wantCases() int {
 type operands struct {
 	q       [2][]int8
 	f       [6][]float32
+	d       [2][]float64
 	i       [3][]int32
 	scratch []int32
 }
@@ -169,22 +170,27 @@ var cases = []opCase{
 	{"L1S8", caseDistance(func(s *Set) func(acc []int32, x, w []int8, m, k int) { return s.L1S8 })},
 	{"MaxS8", caseDistance(func(s *Set) func(acc []int32, x, w []int8, m, k int) { return s.MaxS8 })},
 	{"Survivors", func(r *rand.Rand, o *operands) func(s *Set, o *operands) {
-		n := 16 * r.IntN(6)
+		m, n := 1+r.IntN(4), 16*r.IntN(6)
 		for j := range 4 {
 			o.f[j] = caseFloats(r, n)
 		}
-		o.i[0], o.i[1], o.i[2] = make([]int32, n), make([]int32, n), make([]int32, 1)
+		o.i[0], o.i[1], o.i[2] = make([]int32, m*n), make([]int32, m*n), make([]int32, 1)
 		for j := range o.i[1] {
 			o.i[1][j] = int32(r.Uint32()) >> r.IntN(31)
 		}
-		c := caseFloats(r, 7)
-		b := &Bound{c[0], c[1], c[2], c[3], c[4], c[5], c[6]}
+		b := make([]Bound, m)
+		for j := range b {
+			c := caseFloats(r, 7)
+			b[j] = Bound{c[0], c[1], c[2], c[3], c[4], c[5], c[6]}
+		}
 		return func(s *Set, o *operands) {
 			found := s.Survivors(o.i[0], o.i[1], o.f[0], o.f[1], o.f[2], o.f[3], b)
 			o.i[2][0] = int32(found)
 			clear(o.i[0][found:])
 		}
 	}},
+	{"Squares8", caseRank(func(s *Set) func(out *[8]float64, x []float64, rows *[8][]float32) { return s.Squares8 })},
+	{"Absolute8", caseRank(func(s *Set) func(out *[8]float64, x []float64, rows *[8][]float32) { return s.Absolute8 })},
 	{"ArgMax", func(r *rand.Rand, o *operands) func(s *Set, o *operands) {
 		o.f[0], o.i[0] = caseFloats(r, caseLength(r)), make([]int32, 1)
 		return func(s *Set, o *operands) { o.i[0][0] = int32(s.ArgMax(o.f[0])) }
@@ -374,7 +380,7 @@ const (
 
 func newCaseMemory(t *testing.T) *caseMemory {
 	m := &caseMemory{}
-	for range 12 {
+	for range 14 {
 		f := newFence(t, 64<<10)
 		for i := range f.mem {
 			f.mem[i] = caseCanary
@@ -399,6 +405,9 @@ func (m *caseMemory) place(r *rand.Rand, o *operands) operands {
 	}
 	for i, x := range o.f {
 		c.f[i] = placeSlice(m, r, x)
+	}
+	for i, x := range o.d {
+		c.d[i] = placeSlice(m, r, x)
 	}
 	for i, x := range o.i {
 		c.i[i] = placeSlice(m, r, x)
@@ -428,6 +437,24 @@ func placeSlice[T any](m *caseMemory, r *rand.Rand, x []T) []T {
 	return y
 }
 
+// caseRank is a vector and eight rows, which lie one after another.
+func caseRank(op func(s *Set) func(out *[8]float64, x []float64, rows *[8][]float32)) func(r *rand.Rand, o *operands) func(s *Set, o *operands) {
+	return func(r *rand.Rand, o *operands) func(s *Set, o *operands) {
+		n := r.IntN(34)
+		o.f[0], o.d[0], o.d[1] = caseFloats(r, 8*n), make([]float64, n), make([]float64, 8)
+		for j, v := range caseFloats(r, n) {
+			o.d[0][j] = float64(v) * r.Float64()
+		}
+		return func(s *Set, o *operands) {
+			var rows [8][]float32
+			for i := range rows {
+				rows[i] = o.f[0][i*n : (i+1)*n]
+			}
+			op(s)((*[8]float64)(o.d[1]), o.d[0], &rows)
+		}
+	}
+}
+
 // compare says where got, the placed operands, differs from want, or where a canary fell.
 func (m *caseMemory) compare(got, want *operands) error {
 	for _, p := range m.placed {
@@ -445,6 +472,13 @@ func (m *caseMemory) compare(got, want *operands) error {
 	for j := range want.i {
 		if !slices.Equal(got.i[j], want.i[j]) {
 			return fmt.Errorf("i[%d] is %v, want %v", j, got.i[j], want.i[j])
+		}
+	}
+	for j := range want.d {
+		for k, w := range want.d[j] {
+			if g := got.d[j][k]; math.Float64bits(g) != math.Float64bits(w) && (g == g || w == w) {
+				return fmt.Errorf("d[%d][%d] of %d is %g (%016x), want %g (%016x)", j, k, len(want.d[j]), g, math.Float64bits(g), w, math.Float64bits(w))
+			}
 		}
 	}
 	for j := range want.f {

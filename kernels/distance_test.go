@@ -143,7 +143,7 @@ func TestSurvivors(t *testing.T) {
 // TestRank compares Squares8 and Absolute8 of every set with generic and with the plain sum, at all lengths.
 func TestRank(t *testing.T) {
 	eachSet(t, "Squares8", func(t *testing.T, s, gen Set) {
-		exercised.Store(s.Name+" Absolute8", true)
+		tested(s.Name, "Absolute8")
 		r := rand.New(rand.NewPCG(14, 4))
 		longest := 70
 		if few() {
