@@ -138,7 +138,7 @@ type Info struct {
 	Name   string
 	Needs  string // instructions, in words
 	Usable bool
-	Why    string // why not, if not Usable
+	Why    string // why not, if not Usable; else why it stands where it does among others for the same instructions, if there are any
 }
 
 // UnavailableError is returned for a set that was asked for by name and cannot be had.
@@ -155,6 +155,7 @@ func (e *UnavailableError) Error() string {
 // variant is one set of this build: it starts from the set below and replaces what it does faster.
 type variant struct {
 	name, needs string
+	why         string // why it stands above its twin
 	usable      func() bool
 	improve     func(s *Set)
 }
@@ -178,7 +179,7 @@ func Available() []Set {
 func All() []Info {
 	infos := []Info{{Name: "generic", Needs: "nothing", Usable: true}}
 	for _, v := range variants {
-		i := Info{Name: v.name, Needs: v.needs, Usable: v.usable()}
+		i := Info{Name: v.name, Needs: v.needs, Usable: v.usable(), Why: v.why}
 		if !i.Usable {
 			i.Why = "this CPU lacks " + v.needs
 		}

@@ -1,6 +1,10 @@
 package kernels
 
-import "github.com/klauspost/cpuid/v2"
+import (
+	"fmt"
+
+	"github.com/klauspost/cpuid/v2"
+)
 
 const arch = "arm64"
 
@@ -52,8 +56,10 @@ func sortVariants(arm bool, part int) []variant {
 		},
 	}
 	if arm && singleLoads[part] {
+		single.why = fmt.Sprintf("part 0x%03x is one of the cores that load one register at a time faster than two", part)
 		return []variant{neon, paired, single, matrix}
 	}
+	paired.why = "the core is none of those that load one register at a time faster than two"
 	return []variant{neon, single, paired, matrix}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -38,7 +39,10 @@ from memory (op read).
 gemv and gemm are products with their scales and biases, of M rows with N x K
 weights. Their limit is the slower of multiplying and of reading the weights from
 where they lie; that of all others is reading. times_generic compares with plain
-Go. Times are the best of several.
+Go, ns_per_element is of what multiplies no matrices. Times are the best of several.
+
+Where another set multiplies faster than the one that is chosen for this CPU, that
+is said: EDGE_INFER_KERNELS=NAME overrules the choice.
 
 Operations: ` + strings.Join(benchOperationNames(), " ") + `.`,
 		Example: `  edge-infer bench kernels
@@ -86,7 +90,7 @@ func (f *benchKernelsFlags) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	facts := machineFacts(before, clockFacts("/"))
+	facts := machineFacts(before, clockFacts("/")) + b.advice(sets[len(sets)-1].Name)
 	if f.plot != "" {
 		if err := writePlot(f.plot, b.roofline(levels)); err != nil {
 			return err
@@ -95,7 +99,7 @@ func (f *benchKernelsFlags) run(ctx context.Context) error {
 	out := formatBench(f.format, "Kernels", rows)
 	if f.format == "table" {
 		out = append([]byte(facts+"\n"), out...)
-	} else if before != "" {
+	} else {
 		fmt.Fprint(os.Stderr, facts)
 	}
 	return printResult(out)
@@ -103,7 +107,13 @@ func (f *benchKernelsFlags) run(ctx context.Context) error {
 
 // machineFacts says what was measured on. Boards slow down when they are hot: the clock is read before and after.
 func machineFacts(before, after string) string {
-	facts := fmt.Sprintf("machine  %s\n", boards.Detect())
+	board := boards.Detect()
+	facts := fmt.Sprintf("machine  %s\n", board)
+	for _, c := range board.CPUs {
+		if c.Part != 0 {
+			facts += fmt.Sprintf("core     part 0x%03x of implementer 0x%02x, CPUs %s\n", c.Part, c.Implementer, strings.Trim(fmt.Sprint(c.Cores), "[]"))
+		}
+	}
 	if before != "" {
 		facts += fmt.Sprintf("before   %s\nafter    %s\n", before, after)
 	}
@@ -129,6 +139,35 @@ func clockFacts(root string) string {
 		facts = append(facts, f.name+" "+value)
 	}
 	return strings.Join(facts, ", ")
+}
+
+// advice names the set whose products were clearly the fastest, if that is not the chosen one.
+func (b *kernelBench) advice(chosen string) string {
+	const clearly = 1.03
+	rates := map[string]map[string]float64{} // of each set, multiply-adds a nanosecond of each product
+	for _, p := range b.points {
+		if rates[p.set] == nil {
+			rates[p.set] = map[string]float64{}
+		}
+		rates[p.set][p.label] = p.at
+	}
+	best, gain := chosen, clearly
+	for i := range b.sets {
+		name, product, n := b.sets[i].Name, 1.0, 0
+		for label, rate := range rates[name] {
+			if base := rates[chosen][label]; base > 0 {
+				product, n = product*rate/base, n+1
+			}
+		}
+		if mean := math.Pow(product, 1/float64(max(n, 1))); mean > gain {
+			best, gain = name, mean
+		}
+	}
+	if best == chosen {
+		return ""
+	}
+	return fmt.Sprintf("advice   products ran %.2f times as fast on %s as on %s, the set chosen for this CPU: %s=%s takes it\n",
+		gain, best, chosen, kernelsVariable, best)
 }
 
 // benchWork is an operation with a shape.
@@ -219,12 +258,12 @@ func (b *kernelBench) measure(work []benchWork, shown []kernels.Set, levels []me
 		s := &b.sets[i]
 		b.peaks = append(b.peaks, b.peak(s))
 		if b.peaks[i] > 0 && isShown(s) {
-			rows = append(rows, b.row("peak", "registers", s.Name, 0, b.peaks[i], nil, nil, nil))
+			rows = append(rows, b.row("peak", "registers", s.Name, 0, b.peaks[i], nil, nil, nil, nil))
 		}
 	}
 	for _, l := range levels {
 		b.progress.show("reading %s", l.name)
-		rows = append(rows, b.row("read", l.name, best, 0, nil, b.read(l.bytes), nil, nil))
+		rows = append(rows, b.row("read", l.name, best, 0, nil, b.read(l.bytes), nil, nil, nil))
 	}
 	for _, w := range work {
 		generic := 0.0
@@ -256,7 +295,7 @@ func (b *kernelBench) one(w benchWork, set int, generic *float64) (benchRow, err
 	for i := range b.threads {
 		task, l := w.op.prepare(s, w.shape, i, b.threads)
 		tasks = append(tasks, task)
-		load.macs, load.bytes = load.macs+l.macs, load.bytes+l.bytes
+		load.macs, load.bytes, load.elements = load.macs+l.macs, load.bytes+l.bytes, load.elements+l.elements
 		weights = append(weights, l.weights)
 	}
 	ns := b.time(tasks)
@@ -271,7 +310,7 @@ func (b *kernelBench) one(w benchWork, set int, generic *float64) (benchRow, err
 		read = b.read(load.bytes / b.threads)
 	}
 	least := float64(load.bytes) / read
-	var percent, gmacs any
+	var percent, gmacs, each any
 	if load.macs > 0 {
 		gmacs = float64(load.macs) / ns
 		if p := b.peaks[set]; p > 0 {
@@ -282,19 +321,20 @@ func (b *kernelBench) one(w benchWork, set int, generic *float64) (benchRow, err
 		}
 		b.points = append(b.points, plotPoint{s.Name, w.op.name + " " + w.String(), float64(load.macs) / float64(load.bytes), float64(load.macs) / ns})
 	} else {
-		percent = 100 * least / ns
+		percent, each = 100*least/ns, ns/float64(load.elements)
 	}
-	return b.row(w.op.name, w.String(), s.Name, ns, gmacs, float64(load.bytes)/ns, *generic/ns, percent), nil
+	return b.row(w.op.name, w.String(), s.Name, ns, gmacs, float64(load.bytes)/ns, *generic/ns, percent, each), nil
 }
 
-func (b *kernelBench) row(op, shape, set string, ns float64, gmacs, gbs, times, percent any) benchRow {
+func (b *kernelBench) row(op, shape, set string, ns float64, gmacs, gbs, times, percent, each any) benchRow {
 	var time any
 	if ns > 0 {
 		time = ns
 	}
 	return benchRow{
 		subject: []benchField{{"op", op}, {"shape", shape}, {"set", set}, {"threads", b.threads}},
-		figures: []benchField{{"ns", time}, {"gmac_per_s", gmacs}, {"gb_per_s", gbs}, {"times_generic", times}, {"percent_of_limit", percent}},
+		figures: []benchField{{"ns", time}, {"gmac_per_s", gmacs}, {"gb_per_s", gbs}, {"times_generic", times}, {"percent_of_limit", percent},
+			{"ns_per_element", each}},
 	}
 }
 

@@ -16,10 +16,10 @@ type benchOperation struct {
 	prepare func(s *kernels.Set, shape []int, thread, threads int) (func(), benchLoad)
 }
 
-// benchLoad is what one call does: multiply-adds of a product, and the bytes it reads.
+// benchLoad is what one call does: multiply-adds of a product, the bytes it reads, and the elements it goes over if it is no product.
 type benchLoad struct {
-	macs, bytes int
-	weights     []int8 // those bytes, of a product
+	macs, bytes, elements int
+	weights               []int8 // those bytes, of a product
 }
 
 // benchOperations lists them in the order in which they are measured. What bounds a product is which rows of x it has, so
@@ -74,18 +74,42 @@ var benchOperations = []benchOperation{
 		idx, val := make([]int32, 8), make([]float32, 8)
 		return func() { s.TopK(idx, val, x) }
 	}),
+	// Gates: units. Which gates come out does not change how long they take: each call goes on from what the last one left.
+	{name: "lstm", takes: isUnits, shapes: fixedShapes([]int{512}),
+		prepare: func(s *kernels.Set, shape []int, thread, threads int) (func(), benchLoad) {
+			n := shape[0]
+			h, c, gates := make([]float32, n), make([]float32, n), randomFloats(4*n)
+			return func() { s.LSTM(h, c, gates, nil, 0, false) }, benchLoad{bytes: 4 * 5 * n, elements: n}
+		}},
+	{name: "gru", takes: isUnits, shapes: fixedShapes([]int{512}),
+		prepare: func(s *kernels.Set, shape []int, thread, threads int) (func(), benchLoad) {
+			n := shape[0]
+			h, x, p := make([]float32, n), randomFloats(3*n), make([]float32, 3*n)
+			return func() { s.GRU(h, x, p, 0) }, benchLoad{bytes: 4 * 7 * n, elements: n}
+		}},
+	// Rows of neighbours, one in 64 of which may be near enough.
+	{name: "survivors", takes: isUnits, shapes: fixedShapes([]int{1024}),
+		prepare: func(s *kernels.Set, shape []int, thread, threads int) (func(), benchLoad) {
+			n := shape[0]
+			acc, idx, ones := make([]int32, n), make([]int32, n), make([]float32, n)
+			for i := range acc {
+				acc[i], ones[i] = int32(i%64), 1
+			}
+			bound := &kernels.Bound{Acc: 1, Min: 63}
+			return func() { s.Survivors(idx, acc, ones, ones, ones, ones, bound) }, benchLoad{bytes: 4 * 5 * n, elements: n}
+		}},
 	// Attention: positions by the size of a head.
 	{name: "scores", takes: isMatrix, shapes: fixedShapes([]int{64, 64}),
 		prepare: func(s *kernels.Set, shape []int, thread, threads int) (func(), benchLoad) {
 			n, dim := shape[0], shape[1]
 			dst, q, kb := make([]float32, n), randomFloats(dim), randomFloats(kernels.Pad16(n)*dim)
-			return func() { s.Scores(dst, q, kb, 0.125) }, benchLoad{bytes: 4 * len(kb)}
+			return func() { s.Scores(dst, q, kb, 0.125) }, benchLoad{bytes: 4 * len(kb), elements: n * dim}
 		}},
 	{name: "weightedsum", takes: isMatrix, shapes: fixedShapes([]int{64, 64}),
 		prepare: func(s *kernels.Set, shape []int, thread, threads int) (func(), benchLoad) {
 			n, dim := shape[0], shape[1]
 			dst, p, v := make([]float32, dim), make([]float32, n), randomFloats(n*dim)
-			return func() { s.WeightedSum(dst, p, v, dim) }, benchLoad{bytes: 4 * len(v)}
+			return func() { s.WeightedSum(dst, p, v, dim) }, benchLoad{bytes: 4 * len(v), elements: n * dim}
 		}},
 }
 
@@ -106,13 +130,14 @@ func isProduct(shape []int) bool {
 }
 func isMatrix(shape []int) bool { return len(shape) == 2 && shape[1]%16 == 0 }
 func isVector(shape []int) bool { return len(shape) == 1 }
+func isUnits(shape []int) bool  { return len(shape) == 1 && shape[0]%16 == 0 }
 
 // vectorOperation is one over vectors of floats, of which it reads reads: x, y, z; q has as many bytes.
 func vectorOperation(name string, reads int, task func(s *kernels.Set, x, y, z []float32, q []int8) func()) benchOperation {
 	return benchOperation{name: name, takes: isVector, shapes: fixedShapes([]int{512}),
 		prepare: func(s *kernels.Set, shape []int, thread, threads int) (func(), benchLoad) {
 			n := shape[0]
-			return task(s, randomFloats(n), randomFloats(n), randomFloats(n), make([]int8, kernels.Pad16(n))), benchLoad{bytes: 4 * n * reads}
+			return task(s, randomFloats(n), randomFloats(n), randomFloats(n), make([]int8, kernels.Pad16(n))), benchLoad{bytes: 4 * n * reads, elements: n}
 		}}
 }
 
@@ -142,14 +167,14 @@ func prepareDistance(of func(s *kernels.Set) func(acc []int32, x, w []int8, m, k
 	return func(s *kernels.Set, shape []int, thread, threads int) (func(), benchLoad) {
 		m, n, k := shape[0], shape[1], shape[2]
 		f, acc, x, w := of(s), make([]int32, m*n), randomBytes(m*k), randomBytes(n*k)
-		return func() { f(acc, x, w, m, k) }, benchLoad{bytes: n * k}
+		return func() { f(acc, x, w, m, k) }, benchLoad{bytes: n * k, elements: m * n * k}
 	}
 }
 
 func prepareEpilogue(s *kernels.Set, shape []int, thread, threads int) (func(), benchLoad) {
 	m, n := shape[0], shape[1]
 	dst, acc, xScale, wScale, bias := make([]float32, m*n), make([]int32, m*n), randomFloats(m), randomFloats(n), randomFloats(n)
-	return func() { s.EpilogueF32(dst, n, acc, xScale, wScale, bias, kernels.ActNone, nil) }, benchLoad{bytes: 4 * m * n}
+	return func() { s.EpilogueF32(dst, n, acc, xScale, wScale, bias, kernels.ActNone, nil) }, benchLoad{bytes: 4 * m * n, elements: m * n}
 }
 
 // randomFloats are between -4 and 4, the same in every run.

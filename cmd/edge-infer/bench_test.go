@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/edge-infer/edge-infer/kernels"
 )
 
 // benchRows runs a bench command with -f json.
@@ -27,10 +29,10 @@ func benchRows(t *testing.T, args ...string) []map[string]any {
 
 func TestBenchKernels(t *testing.T) {
 	plot := filepath.Join(t.TempDir(), "roofline.svg")
-	rows := benchRows(t, "kernels", "--op", "quantize,gemm,gemv", "--shapes", "64,2x32x48,1x48x32", "--threads", "2", "--plot", plot)
+	rows := benchRows(t, "kernels", "--op", "quantize,lstm,gru,survivors,gemm,gemv", "--shapes", "64,2x32x48,1x48x32", "--threads", "2", "--plot", plot)
 	found := map[string]bool{}
 	for _, r := range rows {
-		for _, key := range []string{"op", "shape", "set", "threads", "ns", "gmac_per_s", "gb_per_s", "times_generic", "percent_of_limit"} {
+		for _, key := range []string{"op", "shape", "set", "threads", "ns", "gmac_per_s", "gb_per_s", "times_generic", "percent_of_limit", "ns_per_element"} {
 			if _, ok := r[key]; !ok {
 				t.Fatalf("no %s in %v", key, r)
 			}
@@ -45,11 +47,13 @@ func TestBenchKernels(t *testing.T) {
 			t.Errorf("a figure is missing: %v", r)
 		case r["set"] == "generic" && r["times_generic"].(float64) != 1:
 			t.Errorf("generic is not once itself: %v", r)
-		case op != "quantize" && !(r["gmac_per_s"].(float64) > 0):
+		case strings.HasPrefix(op, "gem") && !(r["gmac_per_s"].(float64) > 0):
 			t.Errorf("a product without multiply-adds: %v", r)
+		case !strings.HasPrefix(op, "gem") && !(r["ns_per_element"].(float64) > 0):
+			t.Errorf("no time of an element: %v", r)
 		}
 	}
-	for _, op := range []string{"read", "quantize", "gemm", "gemv"} {
+	for _, op := range []string{"read", "quantize", "lstm", "gru", "survivors", "gemm", "gemv"} {
 		if !found[op] {
 			t.Errorf("no row of %s", op)
 		}
@@ -63,6 +67,29 @@ func TestBenchKernels(t *testing.T) {
 	}
 	if circles != products {
 		t.Errorf("%d circles for %d products", circles, products)
+	}
+}
+
+// The set that was measured to multiply faster than the chosen one is named; a small lead is none.
+func TestBenchAdvice(t *testing.T) {
+	for _, c := range []struct {
+		rates []float64 // of two products, on the chosen set and on another
+		want  string
+	}{
+		{[]float64{10, 40, 12, 44}, "1.15"},
+		{[]float64{10, 40, 12, 30}, ""},
+		{[]float64{10, 40, 10.1, 40.5}, ""},
+	} {
+		b := &kernelBench{sets: []kernels.Set{{Name: "other"}, {Name: "chosen"}}}
+		for i, set := range []string{"chosen", "other"} {
+			for j, label := range []string{"gemv", "gemm"} {
+				b.points = append(b.points, plotPoint{set: set, label: label, at: c.rates[2*i+j]})
+			}
+		}
+		got := b.advice("chosen")
+		if (got != "") != (c.want != "") || !strings.Contains(got, c.want) || got != "" && !strings.Contains(got, kernelsVariable+"=other") {
+			t.Errorf("%v: %q, want %q in it", c.rates, got, c.want)
+		}
 	}
 }
 
@@ -99,7 +126,7 @@ func TestBenchFormats(t *testing.T) {
 			}
 		case "csv":
 			records, err := csv.NewReader(strings.NewReader(r.stdout)).ReadAll()
-			if err != nil || records[0][0] != "op" || records[len(records)-1][0] != "exp" || len(records[0]) != 9 {
+			if err != nil || records[0][0] != "op" || records[len(records)-1][0] != "exp" || len(records[0]) != 10 {
 				t.Errorf("%v in csv:\n%s", err, r.stdout)
 			}
 		case "go":

@@ -30,7 +30,8 @@ and which set was chosen and why. Every set gives the same answers, bit for bit;
 they differ in speed alone.
 
 ` + kernelsVariable + `=NAME takes another set, for comparisons. One that the CPU
-lacks is an error, never a silent change.`,
+lacks is an error, never a silent change. Where one instruction set has two good
+sets, a table of core part numbers chooses; bench kernels says where it is wrong.`,
 		Example: `  edge-infer kernels
   ` + kernelsVariable + `=generic edge-infer translate 你好   # slow, and the same words`,
 		Args: noArguments,
@@ -92,6 +93,11 @@ func newKernelReport() *kernelReport {
 		r.Chosen, r.Why = set.Name, "the fastest that this CPU can run"
 	default:
 		r.Chosen, r.Why = set.Name, "the fastest of this build"
+	}
+	for _, s := range r.Sets {
+		if s.Name == r.Chosen && s.Why != "" {
+			r.Why += "; " + s.Why
+		}
 	}
 	return r
 }
