@@ -115,7 +115,7 @@ func linearVNNI(dst []float32, ld int, acc []int32, x, w []int8, sums []int32, x
 	multiplyVNNI(acc, x, w, sums[:n], m, k, &f)
 	if after {
 		for i := range m {
-			activateVector(dst[i*ld:i*ld+n], act)
+			activateAVX512(dst[i*ld:i*ld+n], act)
 		}
 	}
 	return true

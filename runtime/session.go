@@ -160,7 +160,7 @@ type Session struct {
 // workerScratch is what one thread needs for itself.
 type workerScratch struct {
 	tile   []int32
-	scores []float32
+	scores []float32 // [heads, positions]
 	keys   []float32 // one head's keys of one source sentence, in blocks
 	lanes  []float32 // 16
 	logits []float32 // [Batch, outputCols], if greedy is set
@@ -228,7 +228,7 @@ func (s *Session) allocate(a *arena) {
 	for i := range s.workers {
 		s.workers[i] = workerScratch{
 			tile:   take[int32](a, act, kernels.LinearScratch),
-			scores: take[float32](a, act, kernels.Pad16(max(o.MaxSource, o.MaxTarget))),
+			scores: take[float32](a, act, c.Heads, max(o.MaxSource, o.MaxTarget)),
 			keys:   take[float32](a, act, s.sourceBlocks*16, d/c.Heads),
 			lanes:  take[float32](a, act, 16),
 		}

@@ -72,17 +72,32 @@ func (s *Session) rememberCross(rows int) error {
 		}
 		for _, t := range s.sentences {
 			k, v := s.crossCache(t.slot, l)
+			kv := s.qkv[t.row*2*d:]
+			for h := range m.cfg.Heads {
+				storeKeys(k[h*s.sourceBlocks*headDim*16:], kv[h*headDim:], t.rows, headDim, 2*d)
+			}
 			for p := range t.rows {
-				kv := s.qkv[(t.row+p)*2*d:][:2*d]
-				storeKey(k, kv[:d], p, headDim, s.sourceBlocks)
-				copy(v[p*d:], kv[d:])
+				copy(v[p*d:], kv[p*2*d+d:][:d])
 			}
 		}
 	}
 	return nil
 }
 
-// storeKey puts the keys of one position, all heads, into blocks [head][pos/16][headDim][16], so that lanes are positions.
+// storeKeys puts one head's keys of n positions, stride apart, into blocks [pos/16][headDim][16], so that lanes are positions.
+func storeKeys(blocks, keys []float32, n, headDim, stride int) {
+	for from := 0; from < n; from += 16 {
+		b := blocks[from*headDim:][:headDim*16]
+		for j := range headDim {
+			lanes, k := b[j*16:][:min(n-from, 16)], keys[from*stride+j:]
+			for p := range lanes {
+				lanes[p] = k[p*stride]
+			}
+		}
+	}
+}
+
+// storeKey puts the keys of one position, all heads, into blocks [head][pos/16][headDim][16].
 func storeKey(cache, k []float32, pos, headDim, blocks int) {
 	for h := range len(k) / headDim {
 		b := cache[(h*blocks+pos/16)*headDim*16:][:headDim*16]
@@ -99,10 +114,7 @@ func (s *Session) attendSentence(worker, part int) {
 	t, h := s.sentences[part/heads], part%heads
 	w := &s.workers[worker]
 	qkv := s.qkv[t.row*3*d:]
-	for p := range t.rows {
-		storeKey(w.keys, qkv[p*3*d+d+h*headDim:][:headDim], p, headDim, 0)
-		// blocks is 0: one head alone, its blocks from the start of the scratch.
-	}
+	storeKeys(w.keys, qkv[d+h*headDim:], t.rows, headDim, 3*d)
 	scores := w.scores[:t.rows]
 	for p := range t.rows {
 		s.set.Scores(scores, qkv[p*3*d+h*headDim:][:headDim], w.keys, s.scale)
@@ -201,7 +213,8 @@ func fetchCache(k, v []float32, h, positions, blocks, headDim int) {
 }
 
 // attendSelf is the decoder's self-attention of one row over the positions so far, its own included. Where the hypotheses
-// of a beam share their past, that past lies in the caches of the ancestors: see hypotheses.ancestors.
+// of a beam share their past, that past lies in the caches of the ancestors: see hypotheses.ancestors. Keys of all heads come
+// before values of any: each is one run of memory, and the sums of one head need not wait for the softmax of another.
 func (s *Session) attendSelf(worker, part int) {
 	d, heads := s.m.cfg.Dim, s.m.cfg.Heads
 	headDim := d / heads
@@ -226,13 +239,15 @@ func (s *Session) attendSelf(worker, part int) {
 		if next != nil {
 			fetchCache(nextK, nextV, h, next.pos+1, s.targetBlocks, headDim)
 		}
-		q := queries[h*headDim:][:headDim]
-		scores := w.scores[:n]
+		q, scores := queries[h*headDim:][:headDim], w.scores[h*n:][:n]
 		if s.opt.Beam == 1 {
 			s.set.Scores(scores, q, ownK[h*s.targetBlocks*headDim*16:], s.scale)
 		} else {
 			s.beamScores(scores, q, ancestors, r, h, w.lanes[:])
 		}
+	}
+	for h := range heads {
+		scores := w.scores[h*n:][:n]
 		s.set.Softmax(scores)
 		for from := 0; from < n; {
 			to := from + 1
@@ -276,7 +291,7 @@ func (s *Session) attendCross(worker, part int) {
 	headDim := d / heads
 	r := &s.active[part]
 	k, v := s.crossCache(r.slot, s.layer)
-	scores := s.workers[worker].scores[:len(s.slots[r.slot].source)]
+	n, all := len(s.slots[r.slot].source), s.workers[worker].scores
 	q, ctx := s.qkv[part*d:][:d], s.ctx[part*d:][:d]
 	clear(ctx)
 	var next *activeRow
@@ -289,9 +304,11 @@ func (s *Session) attendCross(worker, part int) {
 		if next != nil {
 			fetchCache(nextK, nextV, h, len(s.slots[next.slot].source), s.sourceBlocks, headDim)
 		}
-		s.set.Scores(scores, q[h*headDim:][:headDim], k[h*s.sourceBlocks*headDim*16:], s.scale)
-		s.set.Softmax(scores)
-		s.set.WeightedSum(ctx[h*headDim:][:headDim], scores, v[h*headDim:], d)
+		s.set.Scores(all[h*n:][:n], q[h*headDim:][:headDim], k[h*s.sourceBlocks*headDim*16:], s.scale)
+	}
+	for h := range heads {
+		s.set.Softmax(all[h*n:][:n])
+		s.set.WeightedSum(ctx[h*headDim:][:headDim], all[h*n:][:n], v[h*headDim:], d)
 	}
 }
 

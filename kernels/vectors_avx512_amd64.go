@@ -1,0 +1,204 @@
+package kernels
+
+import "math"
+
+// The float operations of avx512vnni: sixteen elements in one register, where those of vectors.go have two.
+
+//go:noescape
+func expAVX512(dst, x *float32, n int)
+
+//go:noescape
+func tanhAVX512(dst, x *float32, n int)
+
+//go:noescape
+func sigmoidAVX512(dst, x *float32, n int)
+
+//go:noescape
+func geluAVX512(dst, x *float32, n int)
+
+//go:noescape
+func geluTanhAVX512(dst, x *float32, n int)
+
+// mulSigmoidAVX512 computes dst = x * sigmoid(s*x).
+//
+//go:noescape
+func mulSigmoidAVX512(dst, x *float32, n int, s float32)
+
+// softmaxAVX512 is Softmax; n is above 0, as in the next two.
+//
+//go:noescape
+func softmaxAVX512(x *float32, n int)
+
+// argMaxAVX512 is ArgMax, but n if there is nothing but NaN.
+//
+//go:noescape
+func argMaxAVX512(x *float32, n int) int
+
+// scoresAVX512 is Scores for n positions; dim is above 0.
+//
+//go:noescape
+func scoresAVX512(dst, q, kb *float32, dim, n int, scale float32)
+
+//go:noescape
+func absMaxAVX512(x *float32, n int) uint32
+
+//go:noescape
+func quantizeAVX512(q *int8, x *float32, n int, inv float32)
+
+//go:noescape
+func weightedAVX512(dst, p, v *float32, n, stride, rows int)
+
+// tileEpilogueAVX512 computes all rows of EpilogueF32, for no activation or ReLU; bias and residual may be nil.
+//
+//go:noescape
+func tileEpilogueAVX512(dst *float32, ld int, acc *int32, xScale, wScale, bias, residual *float32, m, n int, relu int)
+
+// improveFloatsAVX512 replaces those float operations of s that gain from registers of sixteen floats. Sums over a vector do not:
+// their sixteen lanes are one chain of additions either way.
+func improveFloatsAVX512(s *Set) {
+	s.EpilogueF32, s.QuantizeRow, s.Activate = epilogueAVX512, quantizeRowAVX512, activateAVX512
+	s.Exp, s.Tanh, s.Sigmoid = wideExp, wideTanh, wideSigmoid
+	s.Softmax, s.ArgMax = wideSoftmax, wideArgMax
+	s.Scores, s.WeightedSum = wideScores, wideWeightedSum
+}
+
+func wideExp(dst, x []float32) {
+	dst = cut(dst, len(x))
+	n := whole(len(x))
+	if n > 0 {
+		expAVX512(&dst[0], &x[0], n)
+	}
+	expGeneric(dst[n:], x[n:])
+}
+
+func wideTanh(dst, x []float32) {
+	dst = cut(dst, len(x))
+	n := whole(len(x))
+	if n > 0 {
+		tanhAVX512(&dst[0], &x[0], n)
+	}
+	tanhGeneric(dst[n:], x[n:])
+}
+
+func wideSigmoid(dst, x []float32) {
+	dst = cut(dst, len(x))
+	n := whole(len(x))
+	if n > 0 {
+		sigmoidAVX512(&dst[0], &x[0], n)
+	}
+	sigmoidGeneric(dst[n:], x[n:])
+}
+
+func activateAVX512(x []float32, act Activation) {
+	n := whole(len(x))
+	if n > 0 {
+		p := &x[0]
+		switch act {
+		case ActGELU:
+			geluAVX512(p, p, n)
+		case ActGELUTanh:
+			geluTanhAVX512(p, p, n)
+		case ActGELUSigmoid:
+			mulSigmoidAVX512(p, p, n, 1.702)
+		case ActSiLU:
+			mulSigmoidAVX512(p, p, n, 1)
+		case ActTanh:
+			tanhAVX512(p, p, n)
+		case ActSigmoid:
+			sigmoidAVX512(p, p, n)
+		default:
+			activateVector(x, act)
+			return
+		}
+	}
+	activateGeneric(x[n:], act)
+}
+
+func wideSoftmax(x []float32) {
+	if len(x) > 0 {
+		softmaxAVX512(&x[0], len(x))
+	}
+}
+
+func wideArgMax(x []float32) int {
+	if len(x) == 0 {
+		return -1
+	}
+	if i := argMaxAVX512(&x[0], len(x)); i < len(x) {
+		return i
+	}
+	return -1
+}
+
+func wideScores(dst, q, kb []float32, scale float32) {
+	if len(q) == 0 || len(dst) == 0 {
+		scoresGeneric(dst, q, kb, scale)
+		return
+	}
+	kb = cut(kb, Pad16(len(dst))*len(q))
+	scoresAVX512(&dst[0], &q[0], &kb[0], len(q), len(dst), scale)
+}
+
+func wideWeightedSum(dst, p, v []float32, stride int) {
+	if len(p) == 0 {
+		return
+	}
+	v = cut(v, (len(p)-1)*stride+len(dst))
+	n := whole(len(dst))
+	if n > 0 && stride >= 0 {
+		weightedAVX512(&dst[0], &p[0], &v[0], n, stride*4, len(p))
+	}
+	if n < len(dst) {
+		weightedSumGeneric(dst[n:], p, v[n:], stride)
+	}
+}
+
+func quantizeRowAVX512(q []int8, x []float32) (scale float32, ok bool) {
+	n := whole(len(x))
+	if n != len(x) || n == 0 {
+		return quantizeRowVector(q, x) // rows of models are whole
+	}
+	qx := cut(q, n)
+	top := absMaxAVX512(&x[0], n)
+	absmax := math.Float32frombits(top)
+	if top >= 0x7f800000 || absmax < tinyMax {
+		clear(q)
+		return 0, top < 0x7f800000
+	}
+	quantizeAVX512(&qx[0], &x[0], n, 127/absmax)
+	clear(q[n:])
+	return absmax / 127, true
+}
+
+func epilogueAVX512(dst []float32, ld int, acc []int32, xScale, wScale, bias []float32, act Activation, residual []float32) {
+	m, n := len(xScale), len(wScale)
+	if n%16 != 0 {
+		panic("kernels: EpilogueF32 needs columns in multiples of 16")
+	}
+	if m == 0 || n == 0 {
+		return
+	}
+	inPlace := act == ActNone || act == ActReLU
+	if !inPlace && residual != nil {
+		epilogueVector(dst, ld, acc, xScale, wScale, bias, act, residual) // dst may be the residual, which comes last
+		return
+	}
+	acc = cut(acc, m*n)
+	dst = cut(dst, (m-1)*ld+n)
+	if bias != nil {
+		bias = cut(bias, n)
+	}
+	if residual != nil {
+		residual = cut(residual, (m-1)*ld+n)
+	}
+	relu := 0
+	if act == ActReLU {
+		relu = 1
+	}
+	tileEpilogueAVX512(&dst[0], ld, &acc[0], &xScale[0], &wScale[0], at(bias, 0), at(residual, 0), m, n, relu)
+	if !inPlace {
+		for i := range m {
+			activateAVX512(dst[i*ld:i*ld+n], act)
+		}
+	}
+}
