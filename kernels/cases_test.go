@@ -161,6 +161,11 @@ var cases = []opCase{
 		o.f[0], o.f[1], o.f[2] = make([]float32, positions), caseFloats(r, dim), caseFloats(r, Pad16(positions)*dim)
 		return func(s *Set, o *operands) { s.Scores(o.f[0], o.f[1], o.f[2], 0.125) }
 	}},
+	{"AppendScores", func(r *rand.Rand, o *operands) func(s *Set, o *operands) {
+		positions, dim := 1+r.IntN(70), r.IntN(40)
+		o.f[0], o.f[1], o.f[2], o.f[3] = make([]float32, positions), caseFloats(r, dim), caseFloats(r, Pad16(positions)*dim), caseFloats(r, dim)
+		return func(s *Set, o *operands) { s.AppendScores(o.f[0], o.f[1], o.f[2], o.f[3], 0.125) }
+	}},
 	{"WeightedSum", func(r *rand.Rand, o *operands) func(s *Set, o *operands) {
 		n, rows := r.IntN(80), r.IntN(20)
 		stride := n + r.IntN(9)

@@ -434,6 +434,7 @@ func TestNoAllocations(t *testing.T) {
 			s.Exp(y, x)
 			s.Dot(x, y)
 			s.Scores(dst[:4], x[:8], dst, 1)
+			s.AppendScores(dst[:4], x[:8], dst, y, 1)
 			s.WeightedSum(dst[:16], x[:2], y, 16)
 			s.ArgMax(x)
 			s.TopK(idx, val, x)

@@ -323,6 +323,41 @@ last:
 	VZEROUPPER
 	RET
 
+// func appendScoresAVX512(dst, q, kb, key *float32, dim, lane int, scale float32)
+//
+// One block whose lane becomes key: lanes up to it of dst, as scoresAVX512. A key of one position lies in as many lines as it has
+// elements: they are written while they pass by.
+TEXT ·appendScoresAVX512(SB), NOSPLIT, $0-52
+	MOVQ dst+0(FP), DI
+	MOVQ q+8(FP), SI
+	MOVQ kb+16(FP), DX
+	MOVQ key+24(FP), R10
+	MOVQ dim+32(FP), R11
+	MOVQ lane+40(FP), CX
+	MOVL $1, AX
+	SHLL CX, AX
+	KMOVW AX, K1 // the lane
+	ADDL AX, AX
+	DECL AX
+	KMOVW AX, K3 // and those before
+	VPXORD Z0, Z0, Z0
+loop:
+	VMOVUPS      (DX), Z1
+	VBROADCASTSS (R10), K1, Z1
+	VMOVUPS      Z1, (DX)
+	VMULPS.BCST  (SI), Z1, Z1
+	VADDPS       Z1, Z0, Z0
+	ADDQ $64, DX
+	ADDQ $4, R10
+	ADDQ $4, SI
+	DECQ R11
+	JGT  loop
+	VBROADCASTSS scale+48(FP), Z1
+	VMULPS  Z1, Z0, Z0
+	VMOVUPS Z0, K3, (DI)
+	VZEROUPPER
+	RET
+
 // func weightedAVX512(dst, p, v *float32, n, stride, rows int)
 //
 // dst[j] += p[i]*v[i*stride+j], i in order; stride in bytes. 64 columns at a time, then 16, their sums in registers.

@@ -130,6 +130,8 @@ type Set struct {
 	lstm func(h, c, gates *float32, n int)
 	gru  func(h, x, p *float32, n int)
 
+	appendScores func(dst, q, kb, key []float32, scale float32) // AppendScores in one pass, or nil; nothing is empty, and kb has all blocks
+
 	cols int // weight rows that Linear takes to GemmS8 at a time; 0: tileCols
 }
 

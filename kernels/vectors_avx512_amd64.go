@@ -39,6 +39,11 @@ func argMaxAVX512(x *float32, n int) int
 //go:noescape
 func scoresAVX512(dst, q, kb *float32, dim, n int, scale float32)
 
+// appendScoresAVX512 is AppendScores for one block.
+//
+//go:noescape
+func appendScoresAVX512(dst, q, kb, key *float32, dim, lane int, scale float32)
+
 //go:noescape
 func absMaxAVX512(x *float32, n int) uint32
 
@@ -59,7 +64,7 @@ func improveFloatsAVX512(s *Set) {
 	s.EpilogueF32, s.QuantizeRow, s.Activate = epilogueAVX512, quantizeRowAVX512, activateAVX512
 	s.Exp, s.Tanh, s.Sigmoid = wideExp, wideTanh, wideSigmoid
 	s.Softmax, s.ArgMax = wideSoftmax, wideArgMax
-	s.Scores, s.WeightedSum = wideScores, wideWeightedSum
+	s.Scores, s.WeightedSum, s.appendScores = wideScores, wideWeightedSum, wideAppendScores
 }
 
 func wideExp(dst, x []float32) {
@@ -137,6 +142,14 @@ func wideScores(dst, q, kb []float32, scale float32) {
 	}
 	kb = cut(kb, Pad16(len(dst))*len(q))
 	scoresAVX512(&dst[0], &q[0], &kb[0], len(q), len(dst), scale)
+}
+
+func wideAppendScores(dst, q, kb, key []float32, scale float32) {
+	last := (len(dst) - 1) &^ 15
+	if last > 0 {
+		scoresAVX512(&dst[0], &q[0], &kb[0], len(q), last, scale)
+	}
+	appendScoresAVX512(&dst[last], &q[0], &kb[last*len(q)], &key[0], len(q), len(dst)-1-last, scale)
 }
 
 func wideWeightedSum(dst, p, v []float32, stride int) {

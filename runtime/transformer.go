@@ -220,11 +220,8 @@ func (s *Session) attendSelf(worker, part int) {
 	headDim := d / heads
 	r := &s.active[part]
 	w := &s.workers[worker]
-	if s.opt.Beam == 1 {
-		s.remember(part) // while its cache is at hand: nobody else reads it
-	}
-	queries := s.qkv[part*3*d:][:d]
-	ownK, _ := s.selfCache(r.slot, r.beam, s.layer)
+	queries, keys := s.qkv[part*3*d:][:d], s.qkv[part*3*d+d:][:d]
+	ownK, ownV := s.selfCache(r.slot, r.beam, s.layer)
 	ancestors := s.slots[r.slot].now.ancestors[r.beam*s.opt.MaxTarget:]
 	n := r.pos + 1
 	ctx := s.ctx[part*d:][:d]
@@ -240,11 +237,14 @@ func (s *Session) attendSelf(worker, part int) {
 			fetchCache(nextK, nextV, h, next.pos+1, s.targetBlocks, headDim)
 		}
 		q, scores := queries[h*headDim:][:headDim], w.scores[h*n:][:n]
-		if s.opt.Beam == 1 {
-			s.set.Scores(scores, q, ownK[h*s.targetBlocks*headDim*16:], s.scale)
+		if s.opt.Beam == 1 { // nobody else reads its cache
+			s.set.AppendScores(scores, q, ownK[h*s.targetBlocks*headDim*16:], keys[h*headDim:][:headDim], s.scale)
 		} else {
 			s.beamScores(scores, q, ancestors, r, h, w.lanes[:])
 		}
+	}
+	if s.opt.Beam == 1 {
+		copy(ownV[r.pos*d:], s.qkv[part*3*d+2*d:][:d])
 	}
 	for h := range heads {
 		scores := w.scores[h*n:][:n]
