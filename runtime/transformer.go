@@ -84,14 +84,14 @@ func (s *Session) rememberCross(rows int) error {
 	return nil
 }
 
-// storeKeys puts one head's keys of n positions, stride apart, into blocks [pos/16][headDim][16], so that lanes are positions.
+// storeKeys puts one head's keys of n positions, stride apart, into blocks [pos/16][headDim][16], so that lanes are positions. Sixteen
+// elements of a position at a time: one line is read and sixteen are written, which stay at hand for the next position.
 func storeKeys(blocks, keys []float32, n, headDim, stride int) {
-	for from := 0; from < n; from += 16 {
-		b := blocks[from*headDim:][:headDim*16]
-		for j := range headDim {
-			lanes, k := b[j*16:][:min(n-from, 16)], keys[from*stride+j:]
-			for p := range lanes {
-				lanes[p] = k[p*stride]
+	for j := 0; j < headDim; j += 16 {
+		for p := range n {
+			b := blocks[(p&^15*headDim+j*16)+p%16:]
+			for i, v := range keys[p*stride+j:][:min(headDim-j, 16)] {
+				b[i*16] = v
 			}
 		}
 	}
