@@ -95,9 +95,11 @@ var benchOperations = []benchOperation{
 			for i := range acc {
 				acc[i], ones[i] = int32(i%64), 1
 			}
-			bound := &kernels.Bound{Acc: 1, Min: 63}
+			bound := []kernels.Bound{{Acc: 1, Min: 63}}
 			return func() { s.Survivors(idx, acc, ones, ones, ones, ones, bound) }, benchLoad{bytes: 4 * 5 * n, elements: n}
 		}},
+	exactDistance("squares8", func(s *kernels.Set) func(out *[8]float64, x []float64, rows *[8][]float32) { return s.Squares8 }),
+	exactDistance("absolute8", func(s *kernels.Set) func(out *[8]float64, x []float64, rows *[8][]float32) { return s.Absolute8 }),
 	// Attention: positions by the size of a head.
 	{name: "scores", takes: isMatrix, shapes: fixedShapes([]int{64, 64}),
 		prepare: func(s *kernels.Set, shape []int, thread, threads int) (func(), benchLoad) {
@@ -169,6 +171,22 @@ func prepareDistance(of func(s *kernels.Set) func(acc []int32, x, w []int8, m, k
 		f, acc, x, w := of(s), make([]int32, m*n), randomBytes(m*k), randomBytes(n*k)
 		return func() { f(acc, x, w, m, k) }, benchLoad{bytes: n * k, elements: m * n * k}
 	}
+}
+
+// exactDistance is of eight rows in float64: columns.
+func exactDistance(name string, of func(s *kernels.Set) func(out *[8]float64, x []float64, rows *[8][]float32)) benchOperation {
+	return benchOperation{name: name, takes: isVector, shapes: fixedShapes([]int{384}),
+		prepare: func(s *kernels.Set, shape []int, thread, threads int) (func(), benchLoad) {
+			n := shape[0]
+			f, out, x, rows := of(s), [8]float64{}, make([]float64, n), [8][]float32{}
+			for i, v := range randomFloats(n) {
+				x[i] = float64(v)
+			}
+			for i := range rows {
+				rows[i] = randomFloats(n)
+			}
+			return func() { f(&out, x, &rows) }, benchLoad{bytes: 8 * 4 * n, elements: 8 * n}
+		}}
 }
 
 func prepareEpilogue(s *kernels.Set, shape []int, thread, threads int) (func(), benchLoad) {
