@@ -18,7 +18,7 @@ import (
 //
 //	metadata.json          languages
 //	model/                 a CTranslate2 model
-//	sentencepiece.model    cuts text, of both languages; or bpe.model, which cuts what Moses' tokenizer has split
+//	sentencepiece.model    cuts text, of both languages; or bpe.model, which cuts what Moses' rules have split
 //	stanza/, README.md     finds sentences; not read
 
 // argosMetadata is what metadata.json says.
@@ -104,8 +104,10 @@ func openArgos(files fs.FS, folder string) (*source, error) {
 	case !has("model/model.bin"):
 		return nil, failure(filepath.Join(folder, "model", "model.bin"), "is missing", "it holds the weights; download the package again")
 	case !has("sentencepiece.model") && has("bpe.model"):
-		return nil, failure(filepath.Join(folder, "bpe.model"), "cuts words that Moses' tokenizer has split before, which this version does not have",
-			"look for a newer package of these languages, with sentencepiece.model")
+		s.moses = &mosesCodes{path: filepath.Join(folder, "bpe.model"), from: meta.From, to: meta.To}
+		if s.moses.codes, err = readSmallIn(files, "bpe.model", s.moses.path); err != nil {
+			return nil, err
+		}
 	case !has("sentencepiece.model"):
 		return nil, failure(filepath.Join(folder, "sentencepiece.model"), "is missing", "it cuts text into the pieces that the vocabulary numbers; download the package again")
 	}

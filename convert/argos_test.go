@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,7 +13,9 @@ import (
 	"testing"
 
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
+	edge "github.com/edge-infer/edge-infer/runtime"
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
+	"github.com/edge-infer/edge-infer/runtime/text"
 )
 
 const argosJSON = `{"package_version": "1.9", "argos_version": "1.9", "from_code": "en", "from_name": "English", "to_code": "deu", "to_name": "German"}`
@@ -101,6 +104,47 @@ func TestArgos(t *testing.T) {
 	}
 }
 
+// TestArgosMoses: a package with bpe.model. (What Moses' rules and the codes make of texts is in TestMosesGoldens of package text.)
+func TestArgosMoses(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "translate-en_de-1_0")
+	argosFolder(t, folder)
+	remove("sentencepiece.model")(t, folder)
+	writeFile(t, filepath.Join(folder, "bpe.model"), "#version: 0.2\nt h\nth e</w>\nb a\n")
+	vocabulary := []string{"</s>", "<unk>", "the", "th@@", "a@@", "b", "ba@@", ",", "&apos;s", "."}
+	for len(vocabulary) < 59 {
+		vocabulary = append(vocabulary, fmt.Sprintf("w%d@@", len(vocabulary)))
+	}
+	writeFile(t, filepath.Join(folder, "model", "shared_vocabulary.json"), mustJSON(t, vocabulary))
+	path := filepath.Join(t.TempDir(), "m.ei8")
+	report, err := Convert(t.Context(), folder, path, Options{})
+	if err != nil || len(report.Warnings) > 0 {
+		t.Fatal(err, report)
+	}
+	m, err := edge.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	var sc text.Scratch
+	if got := m.Source().Encode(nil, "the ab bab, the.", &sc); !slices.Equal(got, []int32{2, 4, 5, 6, 5, 7, 2, 9}) || m.Source().Kind() != "Moses BPE" {
+		t.Errorf("%v %q", got, m.Source().EncodePieces("the ab bab, the.", &sc))
+	}
+	if got := string(m.Target().Decode(nil, []int32{2, 4, 5, 8, 7, 6, 5, 9, 0})); got != "the ab 's, bab." {
+		t.Errorf("%q", got)
+	}
+	tr, err := m.NewTranslator(edge.Options{MaxTarget: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := tr.Translate(t.Context(), []string{"the ab bab, the."}); err != nil || len(out[0].SourceTokens) != 8 || !m.Config().SourceEOS {
+		t.Errorf("%v, %+v", err, out)
+	}
+	writeFile(t, filepath.Join(folder, "metadata.json"), `{"from_code": "de", "to_code": "en"}`)
+	if _, report := converted(t, folder, Options{}); len(report.Warnings) != 1 || !strings.Contains(report.Warnings[0], `of the language "de" no abbreviations are known`) {
+		t.Errorf("%q", report.Warnings)
+	}
+}
+
 // TestArgosMalformed: what is said of packages that cannot be used. (Damaged archives are in package archive.)
 func TestArgosMalformed(t *testing.T) {
 	both := func(fs ...func(t *testing.T, folder string)) func(t *testing.T, folder string) {
@@ -132,7 +176,7 @@ func TestArgosMalformed(t *testing.T) {
 		{"no vocabulary", remove("model/shared_vocabulary.json"), "ROOT/en_de/model: neither shared_vocabulary nor target_vocabulary (.json or .txt) is there; copy the whole folder"},
 		{"no config", remove("model/config.json"), "ROOT/en_de/model/config.json: it is missing, and this version of the format needs it; copy the whole folder"},
 		{"no tokenizer", remove("sentencepiece.model"), "ROOT/en_de/sentencepiece.model: is missing; it cuts text into the pieces that the vocabulary numbers; download the package again"},
-		{"Moses and BPE", both(remove("sentencepiece.model"), put("bpe.model", "#version: 0.2\n")), "ROOT/en_de/bpe.model: cuts words that Moses' tokenizer has split before, which this version does not have; look for a newer package of these languages, with sentencepiece.model"},
+		{"codes of another version", both(remove("sentencepiece.model"), put("bpe.model", "a b\n")), "ROOT/en_de/bpe.model: the codes begin with \"a b\", not with #version: 0.2, which is read; download the package again"},
 		{"empty tokenizer", put("sentencepiece.model", ""), "ROOT/en_de/sentencepiece.model: SentencePiece model: there are no pieces; is this a SentencePiece model?"},
 		{"tokenizer is text", put("sentencepiece.model", "not a model"), "ROOT/en_de/sentencepiece.model: SentencePiece model: byte 0 has the wire type 6; is this a SentencePiece model?"},
 		{"empty model", put("model/model.bin", ""), "ROOT/en_de/model/model.bin: byte 0: the file ends inside the binary version; download or convert it again"},

@@ -124,10 +124,18 @@ type source struct {
 	tensors                          []tensor
 	sourceTokenizer, targetTokenizer []byte // images; target nil: one for both languages
 	shortlist                        []byte // section of an .ei8; nil: none
+	moses                            *mosesCodes
 	languages                        modelfile.Languages
 	warnings                         []string
 	checkpoint                       *checkpoint.Checkpoint
 	archive                          io.Closer // nil where the files are not in one
+}
+
+// mosesCodes is a bpe.model, and the languages of the rules that cut text before.
+type mosesCodes struct {
+	path     string
+	codes    []byte
+	from, to string
 }
 
 func (s *source) close() {

@@ -423,7 +423,7 @@ func (s *source) ctranslate2Vocabularies(m *ctranslate2.Model, zeroStart bool) e
 	}
 
 	sourceSPM, targetSPM := s.spmBeside()
-	if sourceSPM == "" {
+	if sourceSPM == "" && s.moses == nil {
 		return s.tokenLists(m)
 	}
 	if zeroStart && !to.SourceEOS {
@@ -432,6 +432,9 @@ func (s *source) ctranslate2Vocabularies(m *ctranslate2.Model, zeroStart bool) e
 		if _, ok := source[c.EOSToken]; ok {
 			to.SourceEOS = true
 		}
+	}
+	if s.moses != nil {
+		return s.mosesTokenizers(m)
 	}
 	return s.spmTokenizers(sourceSPM, targetSPM, source, target, !m.Shared)
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	"github.com/edge-infer/edge-infer/convert/checkpoint"
 	"github.com/edge-infer/edge-infer/convert/ctranslate2"
 	"github.com/edge-infer/edge-infer/runtime/text"
 )
@@ -115,6 +116,26 @@ func (s *source) jsonTokenizer(rows int, drop bool) error {
 // tokenLists builds tokenizers that take tokens with spaces between, for a model that comes without its own.
 func (s *source) tokenLists(m *ctranslate2.Model) error {
 	s.warnings = append(s.warnings, "there is no SentencePiece model beside model.bin: the model takes and gives tokens with spaces between")
+	return s.listTokenizers(m, text.BuildTokens)
+}
+
+// mosesTokenizers builds tokenizers for words cut by Moses' rules and the codes of a bpe.model.
+func (s *source) mosesTokenizers(m *ctranslate2.Model) error {
+	b := s.moses
+	if !text.KnowsAbbreviations(b.from) {
+		s.warnings = append(s.warnings, fmt.Sprintf("of the language %q no abbreviations are known: a full stop behind one becomes a word of its own, which the model may not have seen", b.from))
+	}
+	return s.listTokenizers(m, func(tokens []string) ([]byte, error) {
+		image, err := text.BuildMoses(tokens, b.codes, b.from, b.to)
+		if err != nil {
+			err = failure(b.path, err.Error(), "download the package again")
+		}
+		return image, err
+	})
+}
+
+// listTokenizers compiles the vocabularies as lists.
+func (s *source) listTokenizers(m *ctranslate2.Model, compile func([]string) ([]byte, error)) error {
 	build := func(v *ctranslate2.Vocabulary) ([]byte, error) {
 		tokens := append([]string{}, v.Tokens...)
 		seen := make(map[string]bool, len(tokens))
@@ -124,11 +145,11 @@ func (s *source) tokenLists(m *ctranslate2.Model) error {
 			}
 			seen[token] = true
 		}
-		image, err := text.BuildTokens(tokens)
-		if err != nil {
-			return nil, failure(v.Path, err.Error(), "")
+		image, err := compile(tokens)
+		if err != nil && !errors.As(err, new(*checkpoint.Error)) {
+			err = failure(v.Path, err.Error(), "")
 		}
-		return image, nil
+		return image, err
 	}
 	var err error
 	if s.sourceTokenizer, err = build(m.Source[0]); err != nil || m.Shared {

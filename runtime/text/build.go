@@ -320,6 +320,14 @@ func (b *builder) segmentation(m *spmModel, reserved, normal map[string]int, idO
 func BuildTokens(tokens []string) ([]byte, error) { return buildList(tokens, formatTokens) }
 
 func buildList(tokens []string, format uint32) ([]byte, error) {
+	b, err := listBuilder(tokens, format)
+	if err != nil {
+		return nil, err
+	}
+	return b.image()
+}
+
+func listBuilder(tokens []string, format uint32) (*builder, error) {
 	vocab := make(map[string]int32, len(tokens))
 	b := &builder{format: format, unk: -1}
 	for i, token := range tokens {
@@ -343,7 +351,7 @@ func buildList(tokens []string, format uint32) ([]byte, error) {
 		b.kinds[unk] = kindUnknown
 	}
 	b.sections[sectionUnkText] = []byte("<unk>")
-	return b.image()
+	return b, nil
 }
 
 // image puts the sections together, and opens the result, so that what Build makes is what Open takes.

@@ -12,10 +12,10 @@ import (
 //
 //	offset  size  what
 //	0       4     magic "EItk"
-//	4       4     version, 1; 2 if the sections from denormalize on are there, 3 if merges is
+//	4       4     version, 1; 2 if the sections from denormalize on are there, 3 if merges is, 4 if codes and moses are
 //	8       4     size of the whole image
 //	12      4     kind: 1 unigram, 2 tokens, 3 words, 4 characters, 5 BPE, 6 word, 7 char (5 to 7 of SentencePiece),
-//	              8 BPE with ranked pairs
+//	              8 BPE with ranked pairs, 9 a list of what Moses' rules and subword-nmt's codes cut
 //	16      4     flags, see flag*
 //	20      4     unk, int32: the id of an unknown piece; -1 none
 //	24      4     score of an unknown character, float32: the lowest score of a normal piece less 10
@@ -41,9 +41,12 @@ import (
 //	written      bytes              what those put in, each string ended by NUL
 //
 //	merges    n of 4 uint32         with kind 8: ids of left and right, rank, id of what they make; in order of left, right
+//
+//	codes     see codes.go          with kind 9
+//	moses     lines                 with kind 9: language from, language to, abbreviations
 const (
 	imageMagic   = "EItk"
-	imageVersion = 3 // the newest
+	imageVersion = 4 // the newest
 
 	maxIDs         = 1 << 24
 	maxPieceBytes  = 8000 // SentencePiece refuses longer ones
@@ -67,18 +70,20 @@ const (
 	sectionDenormalize = iota - 1
 	sectionWritten
 	sectionMerges
+	sectionCodes
+	sectionMoses
 	sectionCount
 )
 
 // sectionsOf is how many sections an image of a version has.
-var sectionsOf = [imageVersion + 1]int{1: sectionsVersion1, 2: sectionMerges, 3: sectionCount}
+var sectionsOf = [imageVersion + 1]int{1: sectionsVersion1, 2: sectionMerges, 3: sectionCodes, 4: sectionCount}
 
 // headerSize is where the sections of an image start.
 func headerSize(sections int) int { return 40 + 8*sections }
 
 var sectionNames = [sectionCount]string{
 	"strings", "ends", "kinds", "sorted", "trie", "pieces", "bytes", "user", "charsmap", "replace", "unkText",
-	"denormalize", "written", "merges",
+	"denormalize", "written", "merges", "codes", "moses",
 }
 
 const (
@@ -90,7 +95,8 @@ const (
 	formatSPMWord = 6
 	formatSPMChar = 7
 	formatRanked  = 8
-	formatsKnown  = 8
+	formatMoses   = 9
+	formatsKnown  = 9
 )
 
 // unusedBit, in the table of pieces: BPE merges to this piece, and takes it apart again.
@@ -230,6 +236,10 @@ func (t *Tokenizer) open(image []byte) error {
 	t.strings, t.ends, t.kinds = sections[sectionStrings], sections[sectionEnds], sections[sectionKinds]
 	t.sorted, t.scores, t.bytes = sections[sectionSorted], sections[sectionPieces], sections[sectionBytes]
 	t.trie, t.unkText, t.merges = sections[sectionTrie], sections[sectionUnkText], sections[sectionMerges]
+	t.codes = sections[sectionCodes]
+	if rules := sections[sectionMoses]; len(rules) > 0 && !t.openMoses(rules) {
+		return &ImageError{"moses", t.starts[sectionMoses], "it does not begin with two languages, a line each, or does not end in a line end"}
+	}
 	t.in = rules{t.flags, sections[sectionUser], sections[sectionCharsmap], sections[sectionReplace]}
 	t.out = rules{t.flags / flagWrittenPrefix & (flagDummyPrefix | flagRemoveSpaces | flagEscape), nil,
 		sections[sectionDenormalize], sections[sectionWritten]}
@@ -303,6 +313,14 @@ func (t *Tokenizer) check() error {
 		rank, made := binary.LittleEndian.Uint32(t.merges[i+8:]), binary.LittleEndian.Uint32(t.merges[i+12:])
 		if left >= t.ids || right >= t.ids || made >= t.ids || rank > math.MaxInt32 {
 			return fail(sectionMerges, i, "merge %d names %d, %d and %d of %d ids, rank %d", i/mergeBytes, left, right, made, t.ids, rank)
+		}
+	}
+
+	if moses := t.format == formatMoses; moses != (len(t.codes) > 0) || moses != (t.moses != nil) {
+		return fail(sectionMoses, 0, "codes and rules go with kind %d, and only with it; rules are lines", formatMoses)
+	} else if moses {
+		if at, reason := checkCodes(t.codes); reason != "" {
+			return fail(sectionCodes, at, "%s", reason)
 		}
 	}
 

@@ -27,17 +27,21 @@ type Tokenizer struct {
 
 	strings, ends, kinds, sorted []byte // all of these lie in the image
 	trie, scores, bytes, merges  []byte
-	unkText                      []byte
+	unkText, codes               []byte
+	moses                        *moses            // with formatMoses
 	starts                       [sectionCount]int // of the sections, for error messages
 }
 
-// Kind names the method: "unigram", "BPE", "word" or "char" of SentencePiece, a list of "tokens", "words" or "chars", or "ranked BPE".
+// Kind names the method: "unigram", "BPE", "word" or "char" of SentencePiece, a list of "tokens", "words" or "chars", "ranked BPE" or
+// "Moses BPE".
 func (t *Tokenizer) Kind() string {
-	return [formatsKnown + 1]string{"", "unigram", "tokens", "words", "chars", "BPE", "word", "char", "ranked BPE"}[t.format]
+	return [formatsKnown + 1]string{"", "unigram", "tokens", "words", "chars", "BPE", "word", "char", "ranked BPE", "Moses BPE"}[t.format]
 }
 
 // isList: the vocabulary is a list, without scores or rules.
-func (t *Tokenizer) isList() bool { return t.format >= formatTokens && t.format <= formatChars }
+func (t *Tokenizer) isList() bool {
+	return t.format >= formatTokens && t.format <= formatChars || t.format == formatMoses
+}
 
 // Size is the number of ids: all ids are below it.
 func (t *Tokenizer) Size() int { return int(t.ids) }
@@ -202,8 +206,11 @@ const (
 // In the kind "tokens", tokens are written with a space between, in "words" without one before a full stop and the like. Ids out of range are passed over.
 // It does not allocate once dst has grown.
 func (t *Tokenizer) Decode(dst []byte, ids []int32) []byte {
-	if t.flags&flagByteLevel != 0 {
+	switch {
+	case t.flags&flagByteLevel != 0:
 		return t.decodeBytes(dst, ids)
+	case t.format == formatMoses:
+		return t.decodeMoses(dst, ids)
 	}
 	begin := len(dst)
 	atStart := true // nothing but control pieces so far
@@ -291,7 +298,7 @@ func (t *Tokenizer) decodeBytes(dst []byte, ids []int32) []byte {
 // DecodeGrowing appends as much of Decode's text as no further ids can change: bytes of a character that is not complete are left
 // out, and all text of a model that rewrites what was decoded.
 func (t *Tokenizer) DecodeGrowing(dst []byte, ids []int32) []byte {
-	if t.flags&flagDenormalize != 0 {
+	if t.flags&flagDenormalize != 0 || t.format == formatMoses {
 		return dst
 	}
 	if t.flags&flagByteLevel != 0 {

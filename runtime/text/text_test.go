@@ -307,6 +307,9 @@ func TestBrokenImages(t *testing.T) {
 	if images["ranked"], err = ranked.build(); err != nil {
 		t.Fatal(err)
 	}
+	if images["moses"], err = BuildMoses([]string{"<unk>", "a", "a@@", "b"}, []byte("#version: 0.2\na b</w>\na a\n"), "en", "de"); err != nil {
+		t.Fatal(err)
+	}
 	text := "a ab abab \u3000 <sep> bb 你好 \xff <a> 龘 \uFF21"
 	for name, image := range images {
 		t.Run(name, func(t *testing.T) {

@@ -74,6 +74,10 @@ func (t *Tokenizer) eachPart(s string, f func(string)) {
 			f(s[:n])
 			s = s[n:]
 		}
+	case formatMoses:
+		for _, word := range t.moses.tokenize(t.moses.normalize(s)) {
+			t.eachSubword(word, f)
+		}
 	default:
 		eachToken(s, f)
 	}
