@@ -438,7 +438,11 @@ func TestRNNDamaged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, whole := range map[string][]byte{"m.onnx": chain(nil), "m.pt": torch} {
+	legacy, err := os.ReadFile(filepath.Join(rnnFolder, "legacy", "lstm-projected-bidirectional.pt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, whole := range map[string][]byte{"m.onnx": chain(nil), "m.pt": torch, "legacy.pt": legacy} {
 		path, dst := filepath.Join(dir, name), filepath.Join(dir, "out.ei8")
 		run := func(b []byte) error {
 			if err := os.WriteFile(path, b, 0o666); err != nil {

@@ -1,4 +1,4 @@
-"""Writes testdata/rnn/golden: small recurrent networks with random, lopsided weights, and what PyTorch computes with them.
+"""Writes testdata/rnn/golden and rnn/legacy: small recurrent networks with random, lopsided weights, and what PyTorch computes with them.
 
     python make_rnn_golden.py rnn      # torch 2.15, safetensors 0.8
 """
@@ -95,3 +95,9 @@ for tied, suffix in ((True, "pt"), (True, "safetensors"), (False, "pt")):
     with open(os.path.join(out, name + ".golden.json"), "w") as f:
         json.dump({"ids": ids.tolist(), "output": m(ids).tolist(),
                    "settings": {"softmax": True, "head_activations": ["tanh", ""]}}, f)
+
+# Two of them in the form of PyTorch before 1.6, one with tied weights.
+old = os.path.join(out, "..", "legacy")
+os.makedirs(old, exist_ok=True)
+for name in ("lstm-projected-bidirectional.pt", "words-tied-pt.pt"):
+    torch.save(torch.load(os.path.join(out, name)), os.path.join(old, name), _use_new_zipfile_serialization=False)

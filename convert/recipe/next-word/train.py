@@ -14,6 +14,7 @@ from model import NextWord
 SEED, BATCH, LEAST = 1, 48, 3
 PLAIN = 0.25     # share of sequences that are colours and everyday sentences only
 POSITIONS = 0.3  # share of the other positions whose words are scored in a step; the answer always is
+QUANTIZED = 250  # the last steps see the weights as int8 stands for them, and leave them so
 
 
 def sequences(rng, sentences, everyday, longest):
@@ -69,6 +70,25 @@ def accuracy(model, index, stories, foods=None):
     return {d: right[d] / total[d] for d in total}
 
 
+def to_int8(model):
+    """Puts every matrix on the grid on which the converter will find it: int8 with a scale a row. Gives the weights before."""
+    before = {}
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if p.dim() == 2:
+                before[name] = p.clone()
+                scale = p.abs().amax(1, keepdim=True).clamp_min(1e-20) / 127
+                p.copy_((p / scale).round() * scale)
+    return before
+
+
+def from_int8(model, before):
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if name in before:
+                p.copy_(before[name])
+
+
 def main():
     a = argparse.ArgumentParser()
     a.add_argument("kind", choices=["lstm", "rnn"])
@@ -106,6 +126,8 @@ def main():
         rate = o.lr * min(1, (step + 1) / 100) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / o.steps)))
         for g in optimizer.param_groups:
             g["lr"] = rate
+        # A straight-through estimate: the gradient at the rounded weights moves those that were rounded.
+        before = to_int8(model) if step >= o.steps - QUANTIZED else {}
         h = model.hidden(ids)
         rows = torch.nonzero(at >= 0)[:, 0]
         generator = torch.Generator().manual_seed(SEED * 7 + step)
@@ -116,6 +138,7 @@ def main():
         memory = torch.nn.functional.cross_entropy(model.out(h[rows, at[rows]]), target[rows, at[rows]])
         optimizer.zero_grad(set_to_none=True)
         (language + memory).backward()
+        from_int8(model, before)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         sums = [sums[0] + language.item(), sums[1] + memory.item(), sums[2] + 1]
@@ -128,6 +151,7 @@ def main():
             torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1,
                         "seconds": time.time() - begun}, path + ".tmp")
             os.replace(path + ".tmp", path)
+    to_int8(model)
     torch.save(model.state_dict(), os.path.join(o.out, o.kind + ".pt"))
     full = accuracy(model, index, list(data.held_out_stories(kept, 32)))
     with open(os.path.join(o.out, o.kind + ".scores.json"), "w") as f:
