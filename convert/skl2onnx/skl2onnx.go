@@ -75,8 +75,8 @@ func Match(file *onnx.Model) (*Model, error) {
 			return nil, err
 		}
 		return nil, &checkpoint.Error{File: file.Path, Offset: -1, Err: err,
-			Reason: "it has no LSTM, GRU or RNN node, and is not a graph of nearest neighbours as skl2onnx writes them",
-			Do:     "if the scikit-learn model is at hand, convert its pickle or joblib file instead, of a PyTorch model its state dict"}
+			Reason: "it is not a graph of nearest neighbours as skl2onnx writes them",
+			Do:     "if the scikit-learn model is at hand, convert its pickle or joblib file instead"}
 	}
 	return p.m, nil
 }
