@@ -109,12 +109,12 @@ type boardFit struct {
 	Free    boards.Figure `json:"free_mb"`
 	Fits    string        `json:"fits"`            // one of the fits constants
 	NeedsMB int           `json:"needs_mb"`        // of free memory, to fit
-	FitsRAM int           `json:"fits_ram"`        // MB of the smallest version that it fits, 0 for none
+	FitsRAM int           `json:"fits_ram"`        // MB of the smallest version that it fits, 0 for none, and of the board at hand
 	Kernels string        `json:"kernels"`         // set
 	Cores   int           `json:"cores"`           // that compute
 	MHz     boards.Figure `json:"mhz"`             //
-	Ceiling float64       `json:"ceiling"`         // in the unit
-	Bound   string        `json:"bound"`           // by memory or multiplies
+	Ceiling float64       `json:"ceiling"`         // in the unit; 0: it will not run
+	Bound   string        `json:"bound"`           // by memory, multiplies or SD card
 	Helps   []fitHelp     `json:"helps,omitempty"` // best first
 	core    string
 }
@@ -142,6 +142,8 @@ type fitCase struct {
 const (
 	fitSource, fitTarget = 12, 20 // the sentence of bench model
 	fitShortlist         = 2000   // words that a shortlist lets come, about those of a Firefox model
+
+	boundCard = "SD card" // beside the bounds of package boards
 )
 
 func newFitReport(name string, m *edge.Model, profiles []boards.Profile, here *boards.Board) (*fitReport, error) {
@@ -224,15 +226,26 @@ func (r *fitReport) fit(p *boards.Profile, cases []fitCase, here *boards.Board) 
 		Name: p.Name, Title: p.Title, Free: p.Free, Kernels: kernelsOf(c.CoreKind()), Cores: min(c.Count, mostByDefault), MHz: c.MHz, core: c.Core,
 		NeedsMB: int((r.OwnBytes + r.FileBytes + 1<<20 - 1) >> 20),
 	}
-	if here != nil && here.MemAvailable > 0 {
+	known := here != nil && here.MemAvailable > 0
+	if known {
 		f.Free = boards.Figure{Value: float64(here.MemAvailable >> 20), Source: "this board, now", Measured: true}
 	}
 	f.Fits = r.fits(f.Free)
 	for _, ram := range p.RAM {
-		if f.FitsRAM == 0 && r.fits(p.FreeAt(ram)) == fitsYes {
+		if !known && f.FitsRAM == 0 && r.fits(p.FreeAt(ram)) == fitsYes {
 			f.FitsRAM = ram
 		}
 	}
+	switch {
+	case f.Fits == fitsYes || f.FitsRAM > 0: // of the version that it fits
+		f.addCeiling(p, cases)
+	case f.Fits == fitsRereads:
+		f.Ceiling, f.Bound = cases[0].units/cardSeconds(cases[0].passes), boundCard
+	}
+	return f
+}
+
+func (f *boardFit) addCeiling(p *boards.Profile, cases []fitCase) {
 	rate := func(w fitCase, cores int) (float64, string) {
 		seconds, bound := p.Least(w.passes, cores)
 		return w.units / seconds, bound
@@ -242,12 +255,20 @@ func (r *fitReport) fit(p *boards.Profile, cases []fitCase, here *boards.Board) 
 		n, _ := rate(w, f.Cores)
 		f.Helps = append(f.Helps, fitHelp{w.what, n, w.brief})
 	}
-	n, _ := rate(cases[0], c.Count)
-	threads := fmt.Sprintf("--threads %d", c.Count)
+	threads := fmt.Sprintf("--threads %d", p.Fast().Count)
+	n, _ := rate(cases[0], p.Fast().Count)
 	f.Helps = append(f.Helps, fitHelp{threads, n, threads})
 	f.Helps = slices.DeleteFunc(f.Helps, func(h fitHelp) bool { return h.Ceiling < 1.1*f.Ceiling })
 	slices.SortFunc(f.Helps, func(a, b fitHelp) int { return cmp.Compare(b.Ceiling, a.Ceiling) })
-	return f
+}
+
+// cardSeconds is the time of passes whose weights do not stay in memory: each is read from the card again.
+func cardSeconds(passes []boards.Pass) (seconds float64) {
+	const card = 20e6 // bytes a second, of an SD card
+	for _, w := range passes {
+		seconds += w.Times * w.Bytes / card
+	}
+	return seconds
 }
 
 // fits compares what is free with what the session and the file need. What the runtime refuses: less than the session's own
@@ -280,8 +301,12 @@ func (r *fitReport) table() []byte {
 	fmt.Fprintf(w, "board\tfree MB\tfits\tkernels\tcores, GHz\t%s\tbound by\twhat would help\n", r.Unit)
 	for i := range r.Boards {
 		f := &r.Boards[i]
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d x %s\t~%s\t%s\t%s\n", f.Name, figure(f.Free, 1, "%.0f"), f.fitsInWords(), f.Kernels,
-			f.Cores, figure(f.MHz, 1e-3, "%.1f"), short(f.Ceiling), f.Bound, f.help())
+		ceiling := "-"
+		if f.Ceiling > 0 {
+			ceiling = "~" + short(f.Ceiling)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d x %s\t%s\t%s\t%s\n", f.Name, figure(f.Free, 1, "%.0f"), f.fitsInWords(), f.Kernels,
+			f.Cores, figure(f.MHz, 1e-3, "%.1f"), ceiling, cmp.Or(f.Bound, "-"), f.help())
 	}
 	w.Flush()
 	fmt.Fprintf(&b, `
@@ -310,7 +335,7 @@ func (f *boardFit) fitsInWords() string {
 
 func (f *boardFit) help() string {
 	switch {
-	case f.Fits == fitsNo && f.FitsRAM == 0:
+	case f.Bound == "" || f.Bound == boundCard:
 		return "more memory"
 	case len(f.Helps) > 0:
 		return fmt.Sprintf("%s: ~%s", f.Helps[0].brief, short(f.Helps[0].Ceiling))
@@ -328,17 +353,22 @@ func (r *fitReport) details() []byte {
 	row := func(name string, format string, args ...any) {
 		fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...))
 	}
-	what := map[string]string{
+	row("fits", "%s", map[string]string{
 		fitsYes:     "yes",
-		fitsRereads: "it runs, but reads the file again and again, as that does not stay in memory",
+		fitsRereads: "it runs, but the file does not stay in memory and is read again and again",
 		fitsNo:      "no: it will be refused",
-	}[f.Fits]
-	row("fits", "%s: needs %d MB, %s MB are free (%s)", what, f.NeedsMB, figure(f.Free, 1, "%.0f"), f.Free.Source)
+	}[f.Fits])
+	row("", "it needs %d MB, %s MB are free (%s)", f.NeedsMB, figure(f.Free, 1, "%.0f"), f.Free.Source)
 	if f.Fits != fitsYes && f.FitsRAM > 0 {
-		row("", "it fits the version with %s", ramSizes([]int{f.FitsRAM}))
+		row("", "an idle board of %s has enough: what follows is of that", ramSizes([]int{f.FitsRAM}))
 	}
 	row("kernels", "%s, on %d x %s at %s MHz", f.Kernels, f.Cores, f.core, figure(f.MHz, 1, "%.0f"))
-	row("ceiling", "~%s %s, bound by %s", short(f.Ceiling), r.Unit, f.Bound)
+	if f.Ceiling > 0 {
+		row("ceiling", "~%s %s, bound by %s", short(f.Ceiling), r.Unit, f.Bound)
+	}
+	if f.Ceiling == 0 || f.Bound == boundCard {
+		row("what would help", "more memory, or a smaller model")
+	}
 	for i, h := range f.Helps {
 		name := ""
 		if i == 0 {
@@ -346,7 +376,7 @@ func (r *fitReport) details() []byte {
 		}
 		row(name, "%s: ~%s %s", h.What, short(h.Ceiling), r.Unit)
 	}
-	if f.Kernels == "generic" {
+	if f.Kernels == "generic" && len(f.Helps) > 0 {
 		row("", "a 64-bit board: this one has no vector instructions that the program uses")
 	}
 	w.Flush()

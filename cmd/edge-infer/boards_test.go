@@ -232,7 +232,7 @@ func TestBoardsFit(t *testing.T) {
 		r = runProgram(t, "", "boards", "fit", c.model, "--board", "pi-zero-2-w")
 		r.expect(t, exitOK)
 		checkWidth(t, r.stdout)
-		if !strings.Contains(r.stdout, c.unit) || !strings.Contains(r.stdout, "yes: needs") {
+		if !strings.Contains(r.stdout, c.unit) || !strings.Contains(r.stdout, "it needs") {
 			t.Errorf("%s:\n%s", c.model, r.stdout)
 		}
 		r = runProgram(t, "", "boards", "fit", c.model, "--board", "all", "--json")
@@ -262,25 +262,32 @@ func TestFits(t *testing.T) {
 		fits      string
 		ram       int
 		inTable   string
+		bound     string // 1 MB at 20 MB/s is 20 of them a second
 	}{
-		{"small", 10 * mb, 20 * mb, neo, nil, fitsYes, 256, "yes"},
-		{"the next version", 100 * mb, 200 * mb, neo, nil, fitsRereads, 512, "from 512 MB"},
-		{"too large a session", 400 * mb, 20 * mb, neo, nil, fitsNo, 0, "no"},
-		{"too large a file", 10 * mb, 2000 * mb, neo, nil, fitsRereads, 0, "rereads"},
-		{"of 4 GB", 10 * mb, 2000 * mb, pi4, nil, fitsRereads, 4096, "from 4 GB"},
-		{"less than is free", 10 * mb, 20 * mb, pi4, &boards.Board{MemAvailable: 15 * mb}, fitsRereads, 1024, "from 1 GB"},
-		{"hardly anything is free", 10 * mb, 20 * mb, pi4, &boards.Board{MemAvailable: 13 * mb}, fitsNo, 1024, "from 1 GB"},
-		{"it is not told what is free", 10 * mb, 20 * mb, pi4, &boards.Board{}, fitsYes, 1024, "yes"},
+		{"small", 10 * mb, 20 * mb, neo, nil, fitsYes, 256, "yes", boards.BoundMemory},
+		{"the next version", 100 * mb, 200 * mb, neo, nil, fitsRereads, 512, "from 512 MB", boards.BoundMemory},
+		{"too large a session", 400 * mb, 20 * mb, neo, nil, fitsNo, 0, "no", ""},
+		{"too large a file", 10 * mb, 2000 * mb, neo, nil, fitsRereads, 0, "rereads", boundCard},
+		{"of 4 GB", 10 * mb, 2000 * mb, pi4, nil, fitsRereads, 4096, "from 4 GB", boards.BoundMultiply},
+		{"less than is free", 10 * mb, 20 * mb, pi4, &boards.Board{MemAvailable: 15 * mb}, fitsRereads, 0, "rereads", boundCard},
+		{"hardly anything is free", 10 * mb, 20 * mb, pi4, &boards.Board{MemAvailable: 13 * mb}, fitsNo, 0, "no", ""},
+		{"it is not told what is free", 10 * mb, 20 * mb, pi4, &boards.Board{}, fitsYes, 1024, "yes", boards.BoundMultiply},
 	} {
 		r := &fitReport{OwnBytes: c.own, FileBytes: c.file, Unit: "tok/s"}
 		f := r.fit(c.board, work, c.here)
-		if f.Fits != c.fits || f.FitsRAM != c.ram || f.fitsInWords() != c.inTable {
-			t.Errorf("%s: %s, from %d MB, %q; want %s, %d, %q", c.name, f.Fits, f.FitsRAM, f.fitsInWords(), c.fits, c.ram, c.inTable)
+		if f.Fits != c.fits || f.FitsRAM != c.ram || f.fitsInWords() != c.inTable || f.Bound != c.bound {
+			t.Errorf("%s: %+v, %q in the table; want %+v", c.name, f, f.fitsInWords(), c)
+		}
+		if c.bound == boundCard && f.Ceiling != 20 {
+			t.Errorf("%s: %v a second from the card, want 20", c.name, f.Ceiling)
 		}
 		r.Boards = []boardFit{f}
-		if text := string(r.details()); c.fits == fitsNo != strings.Contains(text, "refused") {
+		text := string(r.details())
+		if c.fits == fitsNo != strings.Contains(text, "refused") {
 			t.Errorf("%s:\n%s", c.name, text)
 		}
+		checkWidth(t, text)
+		checkWidth(t, string(r.table()))
 	}
 }
 
