@@ -121,6 +121,18 @@ func TestJSONRefused(t *testing.T) {
 	}
 }
 
+// Bytes that make no character become U+FFFD, as many as begin one together a single one. (The texts are Python's and Rust's.)
+func TestAppendValid(t *testing.T) {
+	for in, want := range map[string]string{
+		"\xe6\x88\xe6\x88": "\ufffd\ufffd", "\xf0\x9f\x98": "\ufffd", "\xff\xff": "\ufffd\ufffd", "\xe6A": "\ufffdA", "\xf0\x9fA": "\ufffdA", "\xc0\x80": "\ufffd\ufffd",
+		"\xed\xa0\x80": "\ufffd\ufffd\ufffd", "a\xe4\xb8b": "a\ufffdb", "\xf4\x90\x80": "\ufffd\ufffd\ufffd", "\ufffd你": "\ufffd你", "": "",
+	} {
+		if got := string(appendValid(nil, []byte(in))); got != want {
+			t.Errorf("%x: %q, want %q", in, got, want)
+		}
+	}
+}
+
 // TestRankedAllocatesNothing, and its time grows as a sorted list's does.
 func TestRankedAllocatesNothing(t *testing.T) {
 	for _, name := range []string{"bpe-words", "bpe-bytelevel", "bpe-fallback"} {

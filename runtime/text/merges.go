@@ -212,6 +212,23 @@ func appendBytes(dst, piece []byte) []byte {
 	return dst
 }
 
+// appendValid appends b with U+FFFD for what is no character: one for as many bytes as begin one together, as Rust has it.
+func appendValid(dst, b []byte) []byte {
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		if r == utf8.RuneError && n == 1 {
+			for n < len(b) && !utf8.FullRune(b[:n+1]) {
+				n++
+			}
+			dst = append(dst, replacement...)
+		} else {
+			dst = append(dst, b[:n]...)
+		}
+		b = b[n:]
+	}
+	return dst
+}
+
 // pairModel is BPE with ranked pairs, before it is compiled.
 type pairModel struct {
 	vocab        map[string]int32

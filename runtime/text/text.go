@@ -292,7 +292,9 @@ func (t *Tokenizer) decodeBytes(dst []byte, ids []int32) []byte {
 	if t.flags&flagDummyPrefix != 0 && len(dst) > begin && dst[begin] == ' ' {
 		dst = append(dst[:begin], dst[begin+1:]...)
 	}
-	return fixUTF8(dst, begin)
+	end := len(dst)
+	dst = appendValid(dst, dst[begin:end]) // behind it: dst may move, what was read does not
+	return append(dst[:begin], dst[end:]...)
 }
 
 // DecodeGrowing appends as much of Decode's text as no further ids can change: bytes of a character that is not complete are left
