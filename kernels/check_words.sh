@@ -1,6 +1,6 @@
 #!/bin/sh
-# Holds testdata/neon_words.txt (macro and arguments | word | mnemonic) against a disassembler. With -w it writes the third
-# column anew. Needs llvm-mc (any version that knows Armv8.6); without it, says so and passes.
+# Makes neon_arm64.h anew from testdata/neon_macros.txt with an assembler, and holds testdata/neon_words.txt (macro and arguments
+# | word | mnemonic) against a disassembler. With -w it writes the header and the third column. Needs llvm-mc (any version that knows Armv8.6); without it, says so and passes.
 set -eu
 cd "$(dirname "$0")"
 mc=$(command -v llvm-mc || command -v llvm-mc-19 || true)
@@ -10,7 +10,7 @@ if [ -z "$mc" ]; then
 fi
 table=testdata/neon_words.txt
 new=$(mktemp)
-trap 'rm -f "$new"' EXIT
+trap 'rm -f "$new" "$new.h"' EXIT
 grep '^#' $table >"$new"
 grep -v '^#' $table | while IFS='|' read -r call word old; do
 	word=$(echo $word)
@@ -19,8 +19,11 @@ grep -v '^#' $table | while IFS='|' read -r call word old; do
 	text=$(echo "$bytes" | "$mc" --disassemble -triple=aarch64 -mattr=+v8.6a,+dotprod,+i8mm | sed -n '2,$p' | tr '\t' ' ' | sed 's/^ *//;s/  */ /g' | grep -v '^\.text' | head -1)
 	printf '%s| %s | %s\n' "$call" "$word" "$text" >>"$new"
 done
+go run make_words.go >"$new.h"
 if [ "${1:-}" = -w ]; then
 	cp "$new" $table
+	cp "$new.h" neon_arm64.h
 else
+	diff -u neon_arm64.h "$new.h"
 	diff -u $table "$new" && echo "check_words: $(grep -vc '^#' $table) words are what they say"
 fi

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes cost.md: what the kernels for ARM cost where there is no board to measure on.
 #   ./cost.sh >cost.md                 takes some minutes
-#   MODEL=file.ei8 ./cost.sh >cost.md  and what a decoded token of that model costs
+#   MODEL=file.ei8 ./cost.sh >cost.md  and what a decoded token of that model costs, whose tokens are called t0, t1 and so on
 # Needs llvm-mca and llvm-objdump (19, else the newest), and ARMCOUNT, a command "armcount CPU COMMAND" that prints on
 # standard error "armcount: total N ..." for the instructions that an arm64 COMMAND executed under QEMU.
 set -eu
@@ -166,12 +166,20 @@ thread: (12 source to 20 target tokens minus 12 to 4) / 16.
 | CPU, set | 1 sentence | 8 at once |
 | --- | --- | --- |
 END
+awk -v dir="$dir" 'BEGIN {
+	for (i = 0; i < 8; i++) {
+		line = ""
+		for (j = 0; j < 12; j++) line = line " t" (j*37 + i*101)
+		print line >(dir "/source8")
+		if (i == 0) print line >(dir "/source1")
+	}
+}'
 for p in cortex-a53:neon cortex-a72:neon cortex-a76:dotprod max:i8mm; do
 	printf '| %s, %s |' ${p%:*} ${p#*:}
 	for b in 1 8; do
 		for t in 4 20; do
-			executed ${p%:*} ${p#*:} "$dir/edge-infer" bench model -m "$MODEL" --source 12 --target $t --batch $b --threads 1 -r 1 -f csv
-		done | awk -v b=$b 'NR == 1 {a = $1} NR == 2 {printf " %.1f |", ($1 - a)/(16*2*b*1e6)}' # a run that does not count, and one
+			executed ${p%:*} ${p#*:} "$dir/edge-infer" translate -m "$MODEL" --tokens -i "$dir/source$b" --batch $b --threads 1 --min-length $t --max-length $t
+		done | awk -v b=$b 'NR == 1 {a = $1} NR == 2 {printf " %.1f |", ($1 - a)/(16*b*1e6)}'
 	done
 	echo
 done

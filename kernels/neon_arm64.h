@@ -1,3 +1,4 @@
+// Made by make_words.go of testdata/neon_macros.txt: do not edit.
 // Instructions that Go's assembler lacks, as words. Arguments are register numbers, in the order of Arm's manual
 // (destination first, unlike Go's). testdata/neon_words.txt holds for each macro a word and its disassembly: a plain test
 // compares the words, check_words.sh the disassembly.
