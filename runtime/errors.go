@@ -3,6 +3,8 @@ package runtime
 import (
 	"fmt"
 	"strings"
+
+	"github.com/edge-infer/edge-infer/runtime/memory"
 )
 
 // InputError says that a text or token sequence cannot be processed. The session stays usable.
@@ -37,14 +39,25 @@ func (e *ModelError) Error() string {
 	return strings.Join(parts, ": ")
 }
 
-// MemoryError says that a Plan needs more memory than there is.
+// MemoryError says that a Plan needs more memory than there is, and what would fit.
 type MemoryError struct {
-	Need, Have int64 // bytes
-	Hint       string
+	Need   int64 // bytes
+	Limit  memory.Limit
+	Batch  int // the largest batch that fits with all else as asked for; 0: none does
+	Length int // then: with a batch of 1 the most tokens of a sentence, or steps at a time, that fit; 0: no number does
+
+	units string // of Length
 }
 
 func (e *MemoryError) Error() string {
-	return fmt.Sprintf("this needs %s of memory and %s are free; %s", mib(e.Need), mib(e.Have), e.Hint)
+	hint := "nothing smaller fits, either: take a smaller model, or close other programs"
+	switch {
+	case e.Batch > 0:
+		hint = fmt.Sprintf("a batch of %d fits", e.Batch)
+	case e.Length > 0:
+		hint = fmt.Sprintf("at most %d %s fit", e.Length, e.units)
+	}
+	return fmt.Sprintf("this needs %s of memory, and %s is %s; %s", mib(e.Need), e.Limit.Of, mib(e.Limit.Bytes), hint)
 }
 
 func mib(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/(1<<20)) }

@@ -163,7 +163,7 @@ type KNNOptions struct {
 	Threads int     // goroutines that share the work, the caller included [1]
 	CPUs    []int   // one for each thread, which is pinned to it and spins briefly before it parks; the caller pins itself [neither]
 	Kernels string  // name of a kernel set; "": EDGE_INFER_KERNELS, else the best one
-	Memory  int64   // bytes of anonymous memory that a Classifier may take; 0: what the machine has free
+	Memory  int64   // as in Options
 	RankAll bool    // rank every row instead of scanning int8 rows first: the same answer, slower
 }
 
@@ -265,12 +265,11 @@ func (m *Model) PlanClassifier(o KNNOptions) (*Plan, error) {
 	}
 	a := &arena{counting: true}
 	(&Classifier{m: m.knn, opt: o}).allocate(a)
-	return m.planOf(a), nil
+	return m.planOf(a, o.Threads, o.Memory), nil
 }
 
 // NewClassifier allocates a Classifier, all of it, once.
-// Errors: *FamilyError, *InputError for options out of range, *MemoryError when the Plan exceeds KNNOptions.Memory or what the
-// machine has free, *kernels.UnavailableError for a kernel set that this CPU lacks.
+// Errors: *FamilyError, *InputError for options out of range, *MemoryError when the Plan does not fit, *kernels.UnavailableError for a kernel set that this CPU lacks.
 func (m *Model) NewClassifier(o KNNOptions) (*Classifier, error) {
 	plan, err := m.PlanClassifier(o)
 	if err != nil {
@@ -280,10 +279,15 @@ func (m *Model) NewClassifier(o KNNOptions) (*Classifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := plan.fits(o.Memory, "take a smaller batch or k, or fewer threads"); err != nil {
+	o, _ = m.knnOptions(o) // checked by PlanClassifier
+	err = plan.check(o.Batch, 1, "", func(batch, _ int) (*Plan, error) {
+		o := o
+		o.Batch = batch
+		return m.PlanClassifier(o)
+	})
+	if err != nil {
 		return nil, err
 	}
-	o, _ = m.knnOptions(o) // checked by PlanClassifier
 	k := m.knn
 	c := &Classifier{m: k, opt: o, set: set, pool: &m.pool, path: m.file.Path(), metric: metric{metricKinds[o.Metric], o.P}}
 	c.relative = relativeError(k.cfg.Cols)

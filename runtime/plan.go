@@ -1,13 +1,22 @@
 package runtime
 
-import "github.com/edge-infer/edge-infer/kernels"
+import (
+	"github.com/edge-infer/edge-infer/kernels"
+	"github.com/edge-infer/edge-infer/runtime/memory"
+	"github.com/edge-infer/edge-infer/runtime/modelfile"
+)
 
 // Plan says what a session needs before anything is allocated. Bytes are exact for the session's own memory; Go's runtime
 // is an allowance.
 type Plan struct {
-	Parts     []Part
-	Anonymous int64 // bytes that only this process has: caches, scratch, Go's runtime
-	Mapped    int64 // bytes of the model file: shared between processes, evicted when memory is short
+	Parts       []Part // of Anonymous
+	MappedParts []Part // of Mapped
+	Anonymous   int64  // bytes that only this process has: caches, scratch, Go's runtime
+	Mapped      int64  // bytes of the model file: shared between processes, evicted when memory is short
+
+	// Limit is the least of the memory that the options allow, of the limits of this process' control groups, and of what the
+	// machine has free. The zero value is no limit.
+	Limit memory.Limit
 }
 
 // Part is one line of a Plan.
@@ -16,8 +25,20 @@ type Part struct {
 	Bytes int64  `json:"bytes"`
 }
 
-// goRuntime is what a Go process takes before it loads a model: heap metadata, stacks, the collector's tables.
-const goRuntime = 6 << 20
+const (
+	// goRuntime is what a Go process of one thread takes beside a session: its variables, stacks, the collector's tables, and what
+	// is allocated between two collections, lines of text among it.
+	goRuntime = 3 << 20
+
+	// goThread is what each further thread takes: stacks, a cache for small objects.
+	goThread = 64 << 10
+
+	// filePages is the least memory for pages of files, the model's and the program's. With less they would go before they were used.
+	filePages = 4 << 20
+)
+
+// ofOptions names Options.Memory among the limits.
+const ofOptions = "the limit that was given"
 
 // Plan computes what NewSession(o) will allocate. Errors: *FamilyError, *InputError for options out of range.
 func (m *Model) Plan(o Options) (*Plan, error) {
@@ -30,32 +51,83 @@ func (m *Model) Plan(o Options) (*Plan, error) {
 	}
 	a := &arena{counting: true}
 	(&Session{m: m.transformer, opt: o}).allocate(a)
-	return m.planOf(a), nil
+	return m.planOf(a, o.Threads, o.Memory), nil
 }
 
 // planOf adds up what an arena has counted for a session of this model, of any family.
-func (m *Model) planOf(a *arena) *Plan {
-	p := &Plan{Parts: append(a.parts, Part{"Go runtime", goRuntime}), Mapped: m.file.Size()}
-	for _, part := range p.Parts {
-		p.Anonymous += part.Bytes
+func (m *Model) planOf(a *arena, threads int, allowed int64) *Plan {
+	a.count("Go runtime", goRuntime+int64(threads-1)*goThread)
+	p := &Plan{Parts: a.parts, Limit: memory.Limit{Bytes: allowed, Of: ofOptions}.Below(memory.Available())}
+	file := &arena{}
+	for _, s := range m.file.Sections() {
+		file.count(sectionPart(s.Kind), s.Size)
 	}
+	file.count("tables", m.file.Size()-file.total())
+	if p.MappedParts, p.Mapped = file.parts, m.file.Size(); !m.file.Mapped() {
+		p.MappedParts, p.Mapped = nil, 0
+		a.count("model, read into memory", m.file.Size())
+		p.Parts = a.parts
+	}
+	p.Anonymous = a.total()
 	return p
 }
 
-// fits is a *MemoryError with the hint when the Plan takes more than limit bytes; 0 stands for what the machine has free.
-func (p *Plan) fits(limit int64, hint string) error {
-	if limit == 0 {
-		limit = availableMemory()
+// sectionPart says what a section of a file is to those who look at memory.
+func sectionPart(k modelfile.Kind) string {
+	switch k {
+	case modelfile.SectionTensorData:
+		return "weights"
+	case modelfile.SectionTokenizerSource, modelfile.SectionTokenizerTarget:
+		return "tokenizer"
+	case modelfile.SectionShortlist:
+		return "shortlist"
 	}
-	if limit > 0 && p.Anonymous > limit {
-		return &MemoryError{p.Anonymous, limit, hint}
+	return "tables"
+}
+
+// Fits says whether a session of this Plan can be made: its own memory and some pages of files are within the limit.
+func (p *Plan) Fits() bool { return p.Limit.Bytes == 0 || p.Anonymous+filePages <= p.Limit.Bytes }
+
+// Rereads says that the system will take pages of the model back while it runs and read them again from the file, which is slow: all
+// of it and the session's own memory are more than there is.
+func (p *Plan) Rereads() bool {
+	return p.Limit.Bytes > 0 && p.Limit.Of != ofOptions && p.Anonymous+p.Mapped > p.Limit.Bytes
+}
+
+// check is a *MemoryError if the Plan does not fit. The error names the largest batch below batch with which it would, or with
+// a batch of 1 the largest length, counted in units, below length; plan gives the Plan for both.
+func (p *Plan) check(batch, length int, units string, plan func(batch, length int) (*Plan, error)) error {
+	if p.Fits() {
+		return nil
 	}
-	return nil
+	fits := func(batch, length int) bool {
+		other, err := plan(batch, length)
+		return err == nil && other.Anonymous+filePages <= p.Limit.Bytes
+	}
+	e := &MemoryError{Need: p.Anonymous + filePages, Limit: p.Limit, units: units}
+	if e.Batch = largest(batch-1, func(n int) bool { return fits(n, length) }); e.Batch == 0 {
+		e.Length = largest(length-1, func(n int) bool { return fits(1, n) })
+	}
+	return e
+}
+
+// largest is the largest n of 1 to most that fits, 0 if none does; below one that fits all do.
+func largest(most int, fits func(n int) bool) int {
+	least := 0
+	for least < most {
+		n := least + (most-least+1)/2
+		if fits(n) {
+			least = n
+		} else {
+			most = n - 1
+		}
+	}
+	return least
 }
 
 // NewSession allocates a session, all of it, once.
-// Errors: *FamilyError, *InputError for options out of range, *MemoryError when the Plan exceeds Options.Memory or what the machine has
-// free, *kernels.UnavailableError for a kernel set that this CPU lacks.
+// Errors: *FamilyError, *InputError for options out of range, *MemoryError when the Plan does not fit, *kernels.UnavailableError for a
+// kernel set that this CPU lacks.
 func (m *Model) NewSession(o Options) (*Session, error) {
 	plan, err := m.Plan(o)
 	if err != nil {
@@ -65,10 +137,15 @@ func (m *Model) NewSession(o Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := plan.fits(o.Memory, "take a smaller batch, beam or maximum length"); err != nil {
+	o, _ = o.withDefaults(m.transformer.cfg.MaxLen) // checked by Plan
+	err = plan.check(o.Batch, max(o.MaxSource, o.MaxTarget), "tokens a sentence", func(batch, length int) (*Plan, error) {
+		o := o
+		o.Batch, o.MaxSource, o.MaxTarget = batch, min(o.MaxSource, length), min(o.MaxTarget, length)
+		return m.Plan(o)
+	})
+	if err != nil {
 		return nil, err
 	}
-	o, _ = o.withDefaults(m.transformer.cfg.MaxLen) // checked by Plan
 	s := &Session{m: m.transformer, set: set, pool: &m.pool, opt: o, path: m.file.Path()}
 	s.scale = s.m.attentionScale()
 	s.allocate(&arena{})

@@ -33,7 +33,7 @@ type Options struct {
 	NoShortlist bool   // let every word come, also where the model lists those that can come of the source's
 	Scores      bool   // compute log-probabilities in greedy search too; a beam always has them
 	Kernels     string // name of a kernel set; "": EDGE_INFER_KERNELS, else the best one
-	Memory      int64  // bytes of anonymous memory that a session may take; 0: what the machine has free
+	Memory      int64  // bytes of its own memory that the process may take, if its control groups and the machine leave it so much [what they leave]
 }
 
 const (
@@ -192,6 +192,14 @@ func take[T any](a *arena, part string, n ...int) []T {
 	var t T
 	a.count(part, count*int64(unsafe.Sizeof(t)))
 	return nil
+}
+
+// total is the bytes counted.
+func (a *arena) total() (n int64) {
+	for _, p := range a.parts {
+		n += p.Bytes
+	}
+	return n
 }
 
 func (a *arena) count(part string, bytes int64) {

@@ -16,7 +16,7 @@ type StreamOptions struct {
 	Threads  int    // goroutines that share the work, the caller included [1]
 	CPUs     []int  // one for each thread, which is pinned to it and spins briefly before it parks; the caller pins itself [neither]
 	Kernels  string // name of a kernel set; "": EDGE_INFER_KERNELS, else the best one
-	Memory   int64  // bytes of anonymous memory that it may take; 0: what the machine has free
+	Memory   int64  // as in Options
 }
 
 func (o StreamOptions) withDefaults() (StreamOptions, error) {
@@ -110,7 +110,7 @@ func (m *Model) PlanStream(o StreamOptions) (*Plan, error) {
 	}
 	a := &arena{counting: true}
 	(&Stream{m: m.rnn, opt: o}).allocate(a)
-	return m.planOf(a), nil
+	return m.planOf(a, o.Threads, o.Memory), nil
 }
 
 // NewStream allocates a stream, all of it, once. Errors: as NewSession's.
@@ -123,10 +123,15 @@ func (m *Model) NewStream(o StreamOptions) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := plan.fits(o.Memory, "take a smaller batch, or fewer steps at a time"); err != nil {
+	o, _ = o.withDefaults() // checked by PlanStream
+	err = plan.check(o.Batch, o.MaxSteps, "steps at a time", func(batch, length int) (*Plan, error) {
+		o := o
+		o.Batch, o.MaxSteps = batch, length
+		return m.PlanStream(o)
+	})
+	if err != nil {
 		return nil, err
 	}
-	o, _ = o.withDefaults() // checked by PlanStream
 	s := &Stream{m: m.rnn, set: set, pool: &m.pool, opt: o, path: m.file.Path()}
 	s.allocate(&arena{})
 	s.linearPart, s.stepPart, s.runCall = s.multiplyPart, s.advancePart, s.runAll

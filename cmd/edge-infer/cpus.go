@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/edge-infer/edge-infer/boards"
+	"github.com/edge-infer/edge-infer/runtime/cgroup"
 	"github.com/edge-infer/edge-infer/runtime/threads"
 )
 
@@ -160,35 +161,12 @@ func formatCPUs(cpus []int) string {
 // cpuQuota is how many whole CPUs the control groups of this process grant it, at least 1; 0 for no limit. Threads beyond
 // that would only wait for the next period, and hold up the others.
 func cpuQuota(root string) int {
-	groups, err := os.ReadFile(root + "proc/self/cgroup")
-	if err != nil {
-		return 0
-	}
 	least := 0
-	for _, line := range strings.Split(strings.TrimSpace(string(groups)), "\n") {
-		fields := strings.SplitN(line, ":", 3)
-		if len(fields) != 3 {
-			continue
+	cgroup.Each(root, "cpu", func(folder string, v2 bool) {
+		if n := groupQuota(folder, v2); n > 0 && (least == 0 || n < least) {
+			least = n
 		}
-		v2 := fields[0] == "0" && fields[1] == ""
-		mount := root + "sys/fs/cgroup"
-		switch {
-		case v2:
-		case slices.Contains(strings.Split(fields[1], ","), "cpu"):
-			mount = path.Join(mount, fields[1])
-		default:
-			continue
-		}
-		// A group's limit holds for those below it.
-		for group := path.Clean("/" + fields[2]); ; group = path.Dir(group) {
-			if n := groupQuota(path.Join(mount, group), v2); n > 0 && (least == 0 || n < least) {
-				least = n
-			}
-			if group == "/" {
-				break
-			}
-		}
-	}
+	})
 	return least
 }
 

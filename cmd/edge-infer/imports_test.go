@@ -14,13 +14,15 @@ const module = "github.com/edge-infer/edge-infer"
 // mayImport holds, for each package of ours, which others of ours it may import: section 3 of the design. A key that ends
 // in /... stands for all packages below, unless one has a key of its own.
 var mayImport = map[string][]string{
-	"cmd/...":           {"convert/...", "quant", "runtime", "runtime/modelfile", "runtime/text", "runtime/threads", "runtime/models", "kernels", "boards"},
+	"cmd/...":           {"convert/...", "quant", "runtime", "runtime/modelfile", "runtime/text", "runtime/threads", "runtime/memory", "runtime/cgroup", "runtime/models", "kernels", "boards"},
 	"convert/...":       {"convert/...", "runtime", "runtime/modelfile", "runtime/text", "quant"},
 	"quant":             {"kernels"},
-	"runtime":           {"runtime/modelfile", "runtime/text", "runtime/threads", "quant", "kernels"},
-	"runtime/modelfile": {},
+	"runtime":           {"runtime/modelfile", "runtime/text", "runtime/threads", "runtime/memory", "quant", "kernels"},
+	"runtime/modelfile": {"runtime/memory"},
 	"runtime/text":      {},
 	"runtime/threads":   {},
+	"runtime/memory":    {"runtime/cgroup"},
+	"runtime/cgroup":    {},
 	"runtime/models":    {},
 	"kernels":           {},
 	"boards":            {},

@@ -129,6 +129,10 @@ func (f *File) Size() int64 {
 	return int64(last.offset + last.size)
 }
 
+// Mapped says whether the model lies in a file, as a map or in the program, from where the system can read its pages again. If not it
+// was read into memory.
+func (f *File) Mapped() bool { return f.unmap != nil || f.info == nil }
+
 // Meta is the metadata. It must not be changed.
 func (f *File) Meta() *Meta { return &f.meta }
 
