@@ -62,9 +62,30 @@ type Completer struct {
 	word    []byte
 }
 
+// PlanCompleter computes what NewCompleter(o) will allocate. Errors: as PlanStream's.
+func (m *Model) PlanCompleter(o StreamOptions) (*Plan, error) {
+	o.Batch = 1
+	return m.planStream(o, func(a *arena) { (&Completer{m: m}).allocate(a) })
+}
+
+func (c *Completer) allocate(a *arena) {
+	const part = "probabilities of words"
+	words := c.m.rnn.cfg.Vocab
+	c.logits = take[float32](a, part, words)
+	c.value = take[float32](a, part, words)
+	c.top = take[int32](a, part, words)
+}
+
 // NewCompleter makes a completer with a Stream of its own. Errors: those of NewStream, and *ModelError for a model without a
 // vocabulary or whose output is not one number a word.
 func (m *Model) NewCompleter(o StreamOptions) (*Completer, error) {
+	plan, err := m.PlanCompleter(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := plan.Check(); err != nil {
+		return nil, err
+	}
 	o.Batch = 1
 	s, err := m.NewStream(o)
 	if err != nil {
@@ -83,7 +104,9 @@ func (m *Model) NewCompleter(o StreamOptions) (*Completer, error) {
 	if reason != "" {
 		return nil, &ModelError{m.file.Path(), "", reason}
 	}
-	return &Completer{m: m, s: s, logits: make([]float32, cfg.Vocab)}, nil
+	c := &Completer{m: m, s: s}
+	c.allocate(&arena{})
+	return c, nil
 }
 
 // Complete says how s goes on. Errors: *InputError for text that is not valid UTF-8 or empty (where the model has no token that
@@ -99,7 +122,7 @@ func (c *Completer) Complete(ctx context.Context, s string, o CompleteOptions) (
 		return nil, &InputError{"not valid UTF-8"}
 	}
 	out := &Completion{}
-	if err := c.read(s, out); err != nil {
+	if err := c.read(ctx, s, out); err != nil {
 		return nil, err
 	}
 	random := rand.New(rand.NewPCG(o.Seed, 0))
@@ -123,7 +146,7 @@ func (c *Completer) Complete(ctx context.Context, s string, o CompleteOptions) (
 }
 
 // read feeds the whole text.
-func (c *Completer) read(s string, out *Completion) error {
+func (c *Completer) read(ctx context.Context, s string, out *Completion) error {
 	cfg := c.m.rnn.cfg
 	c.ids = c.ids[:0]
 	if cfg.Start >= 0 {
@@ -132,11 +155,15 @@ func (c *Completer) read(s string, out *Completion) error {
 	err := modelfile.Guard(c.s.path, func() error {
 		from := len(c.ids)
 		c.ids = c.m.rnn.tokens.Encode(c.ids, s, &c.scratch)
+		var pieces []string
 		for i, id := range c.ids[from:] {
 			if id != c.m.rnn.tokens.Unk() {
 				continue
 			}
-			word := c.m.rnn.tokens.EncodePieces(s, &c.scratch)[i]
+			if pieces == nil {
+				pieces = c.m.rnn.tokens.EncodePieces(s, &c.scratch)
+			}
+			word := pieces[i]
 			if id < 0 {
 				return &InputError{fmt.Sprintf("the model does not know %q and has no <unk>", word)}
 			}
@@ -151,7 +178,16 @@ func (c *Completer) read(s string, out *Completion) error {
 	if len(c.ids) == 0 {
 		return &InputError{"there is no text to complete"}
 	}
-	return c.s.Feed(c.logits, c.ids)
+	left := c.ids
+	for n := c.s.opt.MaxSteps; len(left) > n; left = left[n:] { // in pieces, to be interrupted between them
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := c.s.Feed(nil, left[:n]); err != nil {
+			return err
+		}
+	}
+	return c.s.Feed(c.logits, left)
 }
 
 // next chooses a word by c.logits, which become probabilities.
@@ -176,8 +212,8 @@ func (c *Completer) next(o CompleteOptions, random *rand.Rand, out *Completion) 
 			return &ModelError{c.s.path, "", "the probabilities of its words are not numbers"}
 		}
 		if o.Top > 0 {
-			c.top, c.value = grown(c.top, o.Top), grown(c.value, o.Top)
-			n := set.TopK(c.top, c.value, c.logits)
+			k := min(o.Top, len(c.logits))
+			n := set.TopK(c.top[:k], c.value[:k], c.logits)
 			row := make([]Candidate, 0, n)
 			for i := range n {
 				if tokens.IsText(c.top[i]) {
@@ -194,7 +230,6 @@ func (c *Completer) next(o CompleteOptions, random *rand.Rand, out *Completion) 
 
 // draw picks a word at random by softmax(logits / temperature), the same for a seed on every machine.
 func (c *Completer) draw(temperature float32, random *rand.Rand) int {
-	c.value = grown(c.value, len(c.logits))
 	copy(c.value, c.logits)
 	c.s.set.Scale(c.value, 1/temperature)
 	c.s.set.Softmax(c.value)
@@ -208,13 +243,6 @@ func (c *Completer) draw(temperature float32, random *rand.Rand) int {
 		}
 	}
 	return last
-}
-
-func grown[T any](s []T, n int) []T {
-	if cap(s) < n {
-		return make([]T, n)
-	}
-	return s[:n]
 }
 
 // spell writes the words as text that follows the given one.

@@ -265,7 +265,12 @@ func (m *Model) PlanClassifier(o KNNOptions) (*Plan, error) {
 	}
 	a := &arena{counting: true}
 	(&Classifier{m: m.knn, opt: o}).allocate(a)
-	return m.planOf(a, o.Threads, o.Memory), nil
+	return m.planOf(a, o.Threads, o.Memory, smaller{o.Batch, 1, "",
+		func(batch, _ int) (*Plan, error) {
+			o := o
+			o.Batch = batch
+			return m.PlanClassifier(o)
+		}}), nil
 }
 
 // NewClassifier allocates a Classifier, all of it, once.
@@ -280,12 +285,7 @@ func (m *Model) NewClassifier(o KNNOptions) (*Classifier, error) {
 		return nil, err
 	}
 	o, _ = m.knnOptions(o) // checked by PlanClassifier
-	err = plan.check(o.Batch, 1, "", func(batch, _ int) (*Plan, error) {
-		o := o
-		o.Batch = batch
-		return m.PlanClassifier(o)
-	})
-	if err != nil {
+	if err := plan.Check(); err != nil {
 		return nil, err
 	}
 	k := m.knn

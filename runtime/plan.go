@@ -17,6 +17,15 @@ type Plan struct {
 	// Limit is the least of the memory that the options allow, of the limits of this process' control groups, and of what the
 	// machine has free. The zero value is no limit.
 	Limit memory.Limit
+
+	smaller smaller
+}
+
+// smaller is how a Plan can be made to fit: its batch, its length counted in units, and the Plan for others.
+type smaller struct {
+	batch, length int
+	units         string
+	plan          func(batch, length int) (*Plan, error)
 }
 
 // Part is one line of a Plan.
@@ -51,13 +60,19 @@ func (m *Model) Plan(o Options) (*Plan, error) {
 	}
 	a := &arena{counting: true}
 	(&Session{m: m.transformer, opt: o}).allocate(a)
-	return m.planOf(a, o.Threads, o.Memory), nil
+	return m.planOf(a, o.Threads, o.Memory, smaller{o.Batch, max(o.MaxSource, o.MaxTarget), "tokens a sentence",
+		func(batch, length int) (*Plan, error) {
+			o := o
+			o.Batch, o.MaxSource, o.MaxTarget = batch, min(o.MaxSource, length), min(o.MaxTarget, length)
+			o.MinTarget = min(o.MinTarget, o.MaxTarget)
+			return m.Plan(o)
+		}}), nil
 }
 
 // planOf adds up what an arena has counted for a session of this model, of any family.
-func (m *Model) planOf(a *arena, threads int, allowed int64) *Plan {
+func (m *Model) planOf(a *arena, threads int, allowed int64, s smaller) *Plan {
 	a.count("Go runtime", goRuntime+int64(threads-1)*goThread)
-	p := &Plan{Parts: a.parts, Limit: memory.Limit{Bytes: allowed, Of: ofOptions}.Below(memory.Available())}
+	p := &Plan{Parts: a.parts, Limit: memory.Limit{Bytes: allowed, Of: ofOptions}.Below(memory.Available()), smaller: s}
 	file := &arena{}
 	for _, s := range m.file.Sections() {
 		file.count(sectionPart(s.Kind), s.Size)
@@ -85,31 +100,31 @@ func sectionPart(k modelfile.Kind) string {
 	return "tables"
 }
 
-// Fits says whether a session of this Plan can be made: its own memory and some pages of files are within the limit.
-func (p *Plan) Fits() bool { return p.Limit.Bytes == 0 || p.Anonymous+filePages <= p.Limit.Bytes }
-
 // Rereads says that the system will take pages of the model back while it runs and read them again from the file, which is slow: all
 // of it and the session's own memory are more than there is.
 func (p *Plan) Rereads() bool {
 	return p.Limit.Bytes > 0 && p.Limit.Of != ofOptions && p.Anonymous+p.Mapped > p.Limit.Bytes
 }
 
-// check is a *MemoryError if the Plan does not fit. The error names the largest batch below batch with which it would, or with
-// a batch of 1 the largest length, counted in units, below length; plan gives the Plan for both.
-func (p *Plan) check(batch, length int, units string, plan func(batch, length int) (*Plan, error)) error {
-	if p.Fits() {
+// Check is a *MemoryError if the session's own memory and some pages of files are more than the limit. It names the largest smaller batch
+// that would fit, or with a batch of 1 the largest smaller length.
+func (p *Plan) Check() error {
+	if p.fits(p.Limit) {
 		return nil
 	}
+	s := p.smaller
 	fits := func(batch, length int) bool {
-		other, err := plan(batch, length)
-		return err == nil && other.Anonymous+filePages <= p.Limit.Bytes
+		other, err := s.plan(batch, length)
+		return err == nil && other.fits(p.Limit)
 	}
-	e := &MemoryError{Need: p.Anonymous + filePages, Limit: p.Limit, units: units}
-	if e.Batch = largest(batch-1, func(n int) bool { return fits(n, length) }); e.Batch == 0 {
-		e.Length = largest(length-1, func(n int) bool { return fits(1, n) })
+	e := &MemoryError{Need: p.Anonymous + filePages, Limit: p.Limit, units: s.units}
+	if e.Batch = largest(s.batch-1, func(n int) bool { return fits(n, s.length) }); e.Batch == 0 {
+		e.Length = largest(s.length-1, func(n int) bool { return fits(1, n) })
 	}
 	return e
 }
+
+func (p *Plan) fits(l memory.Limit) bool { return l.Bytes == 0 || p.Anonymous+filePages <= l.Bytes }
 
 // largest is the largest n of 1 to most that fits, 0 if none does; below one that fits all do.
 func largest(most int, fits func(n int) bool) int {
@@ -138,12 +153,7 @@ func (m *Model) NewSession(o Options) (*Session, error) {
 		return nil, err
 	}
 	o, _ = o.withDefaults(m.transformer.cfg.MaxLen) // checked by Plan
-	err = plan.check(o.Batch, max(o.MaxSource, o.MaxTarget), "tokens a sentence", func(batch, length int) (*Plan, error) {
-		o := o
-		o.Batch, o.MaxSource, o.MaxTarget = batch, min(o.MaxSource, length), min(o.MaxTarget, length)
-		return m.Plan(o)
-	})
-	if err != nil {
+	if err := plan.Check(); err != nil {
 		return nil, err
 	}
 	s := &Session{m: m.transformer, set: set, pool: &m.pool, opt: o, path: m.file.Path()}

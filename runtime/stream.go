@@ -101,6 +101,11 @@ type streamCall struct {
 
 // PlanStream computes what NewStream(o) will allocate. Errors: *FamilyError, *InputError for options out of range.
 func (m *Model) PlanStream(o StreamOptions) (*Plan, error) {
+	return m.planStream(o, func(*arena) {})
+}
+
+// planStream is PlanStream with what comes on top of the stream.
+func (m *Model) planStream(o StreamOptions, more func(*arena)) (*Plan, error) {
 	if err := m.want(FamilyRNN); err != nil {
 		return nil, err
 	}
@@ -110,7 +115,13 @@ func (m *Model) PlanStream(o StreamOptions) (*Plan, error) {
 	}
 	a := &arena{counting: true}
 	(&Stream{m: m.rnn, opt: o}).allocate(a)
-	return m.planOf(a, o.Threads, o.Memory), nil
+	more(a)
+	return m.planOf(a, o.Threads, o.Memory, smaller{o.Batch, o.MaxSteps, "steps at a time",
+		func(batch, length int) (*Plan, error) {
+			o := o
+			o.Batch, o.MaxSteps = batch, length
+			return m.planStream(o, more)
+		}}), nil
 }
 
 // NewStream allocates a stream, all of it, once. Errors: as NewSession's.
@@ -124,12 +135,7 @@ func (m *Model) NewStream(o StreamOptions) (*Stream, error) {
 		return nil, err
 	}
 	o, _ = o.withDefaults() // checked by PlanStream
-	err = plan.check(o.Batch, o.MaxSteps, "steps at a time", func(batch, length int) (*Plan, error) {
-		o := o
-		o.Batch, o.MaxSteps = batch, length
-		return m.PlanStream(o)
-	})
-	if err != nil {
+	if err := plan.Check(); err != nil {
 		return nil, err
 	}
 	s := &Stream{m: m.rnn, set: set, pool: &m.pool, opt: o, path: m.file.Path()}
