@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	goruntime "runtime"
+
 	"github.com/edge-infer/edge-infer/kernels"
 	"github.com/edge-infer/edge-infer/runtime/memory"
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
@@ -19,6 +21,7 @@ type Plan struct {
 	Limit memory.Limit
 
 	smaller smaller
+	added   int64 // bytes of Add
 }
 
 // smaller is how a Plan can be made to fit: its batch, its length counted in units, and the Plan for others.
@@ -35,15 +38,21 @@ type Part struct {
 }
 
 const (
-	// goRuntime is what a Go process of one thread takes beside a session: its variables, stacks, the collector's tables, and what
-	// is allocated between two collections, lines of text among it.
-	goRuntime = 3 << 20
+	// goRuntime is what a Go process on one CPU takes beside a session: its variables, stacks, the collector's tables, and what
+	// is allocated between two collections.
+	goRuntime = 4 << 20
 
-	// goThread is what each further thread takes: stacks, a cache for small objects.
-	goThread = 64 << 10
+	// goThread is what each further CPU or thread takes: stacks, a cache for small objects, the collector's work.
+	goThread = 128 << 10
 
 	// filePages is the least memory for pages of files, the model's and the program's. With less they would go before they were used.
 	filePages = 4 << 20
+)
+
+// The parts of a Plan that a session does not allocate.
+const (
+	partGo    = "Go runtime"
+	partModel = "model, read into memory"
 )
 
 // ofOptions names Options.Memory among the limits.
@@ -71,7 +80,7 @@ func (m *Model) Plan(o Options) (*Plan, error) {
 
 // planOf adds up what an arena has counted for a session of this model, of any family.
 func (m *Model) planOf(a *arena, threads int, allowed int64, s smaller) *Plan {
-	a.count("Go runtime", goRuntime+int64(threads-1)*goThread)
+	a.count(partGo, goRuntime+int64(max(threads, goruntime.GOMAXPROCS(0))-1)*goThread)
 	p := &Plan{Parts: a.parts, Limit: memory.Limit{Bytes: allowed, Of: ofOptions}.Below(memory.Available()), smaller: s}
 	file := &arena{}
 	for _, s := range m.file.Sections() {
@@ -80,11 +89,28 @@ func (m *Model) planOf(a *arena, threads int, allowed int64, s smaller) *Plan {
 	file.count("tables", m.file.Size()-file.total())
 	if p.MappedParts, p.Mapped = file.parts, m.file.Size(); !m.file.Mapped() {
 		p.MappedParts, p.Mapped = nil, 0
-		a.count("model, read into memory", m.file.Size())
+		a.count(partModel, m.file.Size())
 		p.Parts = a.parts
 	}
 	p.Anonymous = a.total()
 	return p
+}
+
+// Add counts what the program needs beside the session.
+func (p *Plan) Add(part string, bytes int64) {
+	p.Parts = append(p.Parts, Part{part, bytes})
+	p.Anonymous += bytes
+	p.added += bytes
+}
+
+// Session is the bytes that the session itself allocates.
+func (p *Plan) Session() (n int64) {
+	for _, part := range p.Parts {
+		if part.Name != partGo && part.Name != partModel {
+			n += part.Bytes
+		}
+	}
+	return n - p.added
 }
 
 // sectionPart says what a section of a file is to those who look at memory.
@@ -115,7 +141,11 @@ func (p *Plan) Check() error {
 	s := p.smaller
 	fits := func(batch, length int) bool {
 		other, err := s.plan(batch, length)
-		return err == nil && other.fits(p.Limit)
+		if err != nil {
+			return false
+		}
+		other.Anonymous += p.added
+		return other.fits(p.Limit)
 	}
 	e := &MemoryError{Need: p.Anonymous + filePages, Limit: p.Limit, units: s.units}
 	if e.Batch = largest(s.batch-1, func(n int) bool { return fits(n, s.length) }); e.Batch == 0 {

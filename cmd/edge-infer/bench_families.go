@@ -39,11 +39,6 @@ func (f *benchModelFlags) transformer(ctx context.Context, m *edge.Model, source
 	if m.Family() == edge.FamilyTransformer {
 		o.MaxSource = source + sourceExtra(m)
 	}
-	plan, err := m.Plan(o)
-	if err != nil {
-		return benchCase{}, err
-	}
-	limitMemory(plan)
 	s, err := m.NewSession(o)
 	if err != nil {
 		return benchCase{}, err
@@ -124,11 +119,6 @@ func runTransformer(ctx context.Context, s *edge.Session, sentences [][]int32) (
 // recurrent is some steps of a recurrent network in one call, on random words or numbers.
 func (f *benchModelFlags) recurrent(m *edge.Model, steps int) (benchCase, error) {
 	o := edge.StreamOptions{Threads: f.threads, CPUs: f.cpus, MaxSteps: max(steps, f.source)}
-	plan, err := m.PlanStream(o)
-	if err != nil {
-		return benchCase{}, err
-	}
-	limitMemory(plan)
 	s, err := m.NewStream(o)
 	if err != nil {
 		return benchCase{}, err
@@ -211,11 +201,6 @@ func recurrentReads(m *edge.Model, steps int) []weightRead {
 // neighbors is a search for some queries side by side, which are rows of the model, evenly spread.
 func (f *benchModelFlags) neighbors(m *edge.Model, queries int) (benchCase, error) {
 	o := edge.KNNOptions{Batch: queries, Threads: f.threads, CPUs: f.cpus}
-	plan, err := m.PlanClassifier(o)
-	if err != nil {
-		return benchCase{}, err
-	}
-	limitMemory(plan)
 	c, err := m.NewClassifier(o)
 	if err != nil {
 		return benchCase{}, err

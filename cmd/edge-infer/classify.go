@@ -29,6 +29,7 @@ type classifyFlags struct {
 	evaluate, label        string
 	chooseK                bool
 	threads                threadFlags
+	memory                 string
 }
 
 func newClassifyCommand() *cobra.Command {
@@ -73,10 +74,17 @@ counted from 0, in the order of the training data.`,
 	flags.BoolVar(&f.header, "header", false, "the first line of the input names the columns: leave it out")
 	flags.IntVar(&f.options.Batch, "batch", 16, "lines to answer together if they are already there; never waits")
 	f.threads.add(flags)
+	addMemoryFlag(flags, &f.memory)
 	flags.StringVar(&f.evaluate, "evaluate", "", "compare with the labels of a CSV `FILE`: accuracy, confusion matrix, wrong rows")
 	flags.StringVar(&f.label, "label-column", "", "of that file: `NAME` or number of the column (default: as convert finds it, else the last)")
 	flags.BoolVar(&f.chooseK, "choose-k", false, "cross-validated accuracy for k of 1 to 25 and both metrics, as a table and a chart")
 	return cmd
+}
+
+// newClassifier makes a classifier, with a smaller batch if need be.
+func newClassifier(m *edge.Model, o *edge.KNNOptions) (*edge.Classifier, error) {
+	return within(&o.Batch, nil, func() (*edge.Plan, error) { return m.PlanClassifier(*o) },
+		func() (*edge.Classifier, error) { return m.NewClassifier(*o) })
 }
 
 func (f *classifyFlags) run(ctx context.Context, args []string) (err error) {
@@ -111,17 +119,15 @@ func (f *classifyFlags) run(ctx context.Context, args []string) (err error) {
 	if f.options.Threads, f.options.CPUs, err = f.threads.choose(); err != nil {
 		return err
 	}
-	plan, err := m.PlanClassifier(f.options)
-	if err != nil {
-		return asUsageError(err)
+	if f.options.Memory, err = parseSize(f.memory); err != nil {
+		return err
 	}
-	limitMemory(plan)
 	if f.chooseK {
 		return f.runChooseK(ctx, m)
 	}
-	c, err := m.NewClassifier(f.options)
+	c, err := newClassifier(m, &f.options)
 	if err != nil {
-		return asUsageError(err)
+		return err
 	}
 	noteKNN(m.KNN(), c)
 	noteFaster()
@@ -370,7 +376,9 @@ func labelOf(cfg *edge.KNNConfig, c *edge.Classifier, row, output int) string {
 }
 
 // oneLine keeps a label from breaking the promise of one line out for one line in.
-func oneLine(s string) string { return strings.NewReplacer("\n", " ", "\r", " ").Replace(s) }
+func oneLine(s string) string { return lineEnds.Replace(s) }
+
+var lineEnds = strings.NewReplacer("\n", " ", "\r", " ")
 
 // label is a class name as JSON shows it: numbers as numbers.
 func label(cfg *edge.KNNConfig, output int, name string) any {

@@ -213,9 +213,9 @@ func (f *classifyFlags) runChooseK(ctx context.Context, m *edge.Model) error {
 	for i, metric := range metrics {
 		o := f.options
 		o.Metric, o.P, o.K = metric, 0, top+1
-		c, err := m.NewClassifier(o)
+		c, err := newClassifier(m, &o)
 		if err != nil {
-			return asUsageError(err)
+			return err
 		}
 		noteKNN(cfg, c)
 		if score[i], err = leaveOneOut(ctx, cfg, c, step, top); err != nil {

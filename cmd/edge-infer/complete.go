@@ -61,7 +61,7 @@ same on every machine, with a temperature too.`,
 	flags.IntVar(&f.options.Top, "top", 0, "a table of the `N` most likely next words instead, with their probabilities")
 	flags.Float32Var(&f.options.Temperature, "temperature", 0, "0 takes the most likely word; 1 draws words as often as the model expects them")
 	flags.Uint64Var(&f.options.Seed, "seed", 1, "of the draws: the same seed gives the same words")
-	flags.StringVar(&f.memory, "memory", "", "refuse to take more than `SIZE`, such as 64M (default: what the machine has free)")
+	addMemoryFlag(flags, &f.memory)
 	flags.BoolVar(&f.json, "json", false, "one object a line: source, text, words with their probabilities, candidates, unknown words")
 	return cmd
 }
@@ -87,14 +87,10 @@ func (f *completeFlags) run(ctx context.Context, args []string) (err error) {
 	}
 	defer m.Close()
 	options := edge.StreamOptions{MaxSteps: 16, Memory: memory}
-	plan, err := m.PlanStream(options)
+	c, err := within(&options.Batch, &options.MaxSteps, func() (*edge.Plan, error) { return m.PlanCompleter(options) },
+		func() (*edge.Completer, error) { return m.NewCompleter(options) })
 	if err != nil {
 		return err
-	}
-	limitMemory(plan)
-	c, err := m.NewCompleter(options)
-	if err != nil {
-		return asUsageError(err)
 	}
 	// What is wrong with the flags is found before any input is read.
 	if err := f.options.Check(); err != nil {

@@ -14,16 +14,22 @@ import (
 )
 
 func newInspectCommand() *cobra.Command {
-	asJSON := false
+	asJSON, planOnly := false, false
+	f := &planFlags{}
 	cmd := &cobra.Command{
 		Use:   "inspect [FILE]",
 		Short: "What is in a model file, and what running it takes",
 		Long: `Checks every byte of a model file and shows what it holds: the family of the
 network and its config, languages, tokenizers, licence and those who must be named
-with it, where it came from, its tensors, and the memory plan: what translating
-with it takes. Without FILE it shows the model inside this program.`,
+with it, where it came from, its tensors, and the memory plan: what running it
+takes. Without FILE it shows the model inside this program.
+
+--plan shows the memory plan alone: what is mapped is read from the file, shared
+between programs, and evicted when memory is short; what is anonymous is never more
+than the plan says. It ends in exit code 4 if that does not fit.`,
 		Example: `  edge-infer inspect
   edge-infer inspect zh-en.ei8
+  edge-infer inspect --plan --max-source 64 --max-target 64 --beam 4 zh-en.ei8
   edge-infer inspect --json zh-en.ei8 | jq .plan`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -36,7 +42,19 @@ with it takes. Without FILE it shows the model inside this program.`,
 			if len(args) == 1 {
 				name = args[0]
 			}
-			r, err := newInspection(name)
+			if planOnly {
+				m, err := openModel(name)
+				if err != nil {
+					return err
+				}
+				defer m.Close()
+				p, err := f.plan(m)
+				if err != nil {
+					return err
+				}
+				return p.print(asJSON)
+			}
+			r, err := newInspection(name, f)
 			if err != nil {
 				return err
 			}
@@ -50,6 +68,8 @@ with it takes. Without FILE it shows the model inside this program.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	cmd.Flags().BoolVar(&planOnly, "plan", false, "show the memory plan alone")
+	f.add(cmd.Flags())
 	return cmd
 }
 
@@ -90,13 +110,7 @@ type tensorFacts struct {
 	Bytes  int64  `json:"bytes"` // as they lie in the file, with padding, scales and sums
 }
 
-type planFacts struct {
-	Parts     []edge.Part `json:"parts"`
-	Anonymous int64       `json:"anonymous"`
-	Mapped    int64       `json:"mapped"`
-}
-
-func newInspection(name string) (*inspection, error) {
+func newInspection(name string, f *planFlags) (*inspection, error) {
 	file, err := openFile(name)
 	if err != nil {
 		return nil, err
@@ -120,7 +134,7 @@ func newInspection(name string) (*inspection, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.addPlan(name, file); err != nil {
+	if err := r.addPlan(name, file, f); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -128,9 +142,10 @@ func newInspection(name string) (*inspection, error) {
 
 // addPlan opens the model as the runtime does. A family that this version cannot run has no Plan; its facts
 // stand without one.
-func (r *inspection) addPlan(name string, file *modelfile.File) error {
-	family := file.Meta().Family
-	if family != edge.FamilyTransformer && family != edge.FamilyKNN {
+func (r *inspection) addPlan(name string, file *modelfile.File, f *planFlags) error {
+	switch file.Meta().Family {
+	case edge.FamilyTransformer, edge.FamilyRNN, edge.FamilyKNN:
+	default:
 		return nil
 	}
 	m, err := openModel(name)
@@ -138,18 +153,9 @@ func (r *inspection) addPlan(name string, file *modelfile.File) error {
 		return err
 	}
 	defer m.Close()
-	if family == edge.FamilyKNN {
-		plan, err := m.PlanClassifier(edge.KNNOptions{})
-		if err == nil {
-			r.Plan = &planFacts{plan.Parts, plan.Anonymous, plan.Mapped}
-		}
+	if r.Plan, err = f.plan(m); err != nil || m.Family() != edge.FamilyTransformer {
 		return err
 	}
-	plan, err := m.Plan(edge.Options{})
-	if err != nil {
-		return err
-	}
-	r.Plan = &planFacts{plan.Parts, plan.Anonymous, plan.Mapped}
 	r.Decoder, r.Shortlist = m.Config().DecoderMixer, m.Shortlist()
 	source, target := file.Section(modelfile.SectionTokenizerSource), file.Section(modelfile.SectionTokenizerTarget)
 	of := "source"
@@ -220,17 +226,8 @@ func (r *inspection) table() []byte {
 	}
 	w.Flush()
 	if r.Plan != nil {
-		what := "to translate one line at a time with the best word each step"
-		if r.Meta.Family == edge.FamilyKNN {
-			what = "to answer one query at a time"
-		}
-		b.WriteString("\nmemory " + what + "\n")
-		for _, p := range r.Plan.Parts {
-			fmt.Fprintf(w, "  %s\t%s\n", p.Name, megabytes(p.Bytes))
-		}
-		fmt.Fprintf(w, "  total of its own\t%s\n", megabytes(r.Plan.Anonymous))
-		fmt.Fprintf(w, "  the model, shared\t%s\n", megabytes(r.Plan.Mapped))
-		w.Flush()
+		fmt.Fprintf(&b, "\nmemory %s\n", r.Plan.For)
+		r.Plan.table(&b)
 	}
 	return b.Bytes()
 }

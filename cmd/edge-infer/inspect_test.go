@@ -16,7 +16,7 @@ func TestInspect(t *testing.T) {
 	r.expect(t, exitOK)
 	for _, want := range []string{
 		"transformer", "ar to en", "MIT", "CTranslate2's tests", "tokens", `"encoder_layers"`, "encoder.layers.0.self.qkv", "n16k4",
-		"key-value caches", "the model, shared", "META",
+		"key-value caches", "mapped: shared", "META",
 	} {
 		if !strings.Contains(r.stdout, want) {
 			t.Errorf("it does not say %q", want)

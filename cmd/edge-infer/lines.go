@@ -14,7 +14,7 @@ import (
 const maxLine = 1 << 20
 
 // readAhead is how many bytes of lines wait for their translation before reading pauses.
-const readAhead = 256 << 10
+const readAhead = 64 << 10
 
 // line is one text to translate.
 type line struct {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	goruntime "runtime"
 	"strings"
 	"syscall"
 
@@ -17,6 +18,7 @@ import (
 )
 
 func main() {
+	goruntime.MemProfileRate = 0 // nobody reads the profile, and its table takes memory
 	os.Exit(run(os.Args[1:]))
 }
 

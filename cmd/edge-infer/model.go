@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 
 	edge "github.com/edge-infer/edge-infer/runtime"
@@ -80,13 +79,4 @@ func checkLanguages(m *modelfile.Meta, from, to string) error {
 	}
 	return &usageError{fmt.Sprintf("this model translates %s to %s, not %s to %s", has.From, has.To, from, to),
 		"name another with -m FILE"}
-}
-
-// limitMemory tells Go's collector what the Plan leaves it: the session, and some megabytes for lines on their way. Without
-// this the heap may grow to twice what is live. The mapped model does not count. GOMEMLIMIT has the last word.
-func limitMemory(plan *edge.Plan) {
-	const lines = 8 << 20
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(plan.Anonymous + lines)
-	}
 }

@@ -60,7 +60,7 @@ can be fed in pieces. The answer is the same in pieces and whole.`,
 	flags.StringVarP(&f.output, "output", "o", "", "write to `FILE` (.npy, else CSV), which appears when it is complete")
 	flags.StringVar(&f.state, "state", "", "go on from the state in `FILE` (.npy), and leave the new one there")
 	f.threads.add(flags)
-	flags.StringVar(&f.memory, "memory", "", "refuse to take more than `SIZE`, such as 64M (default: what the machine has free)")
+	addMemoryFlag(flags, &f.memory)
 	flags.BoolVar(&f.stream, "stream", false, "answer each line of CSV as it comes")
 	return cmd
 }
@@ -157,9 +157,13 @@ func (f *runFlags) run(ctx context.Context, name string) (err error) {
 
 // open makes the stream and puts it into the state of an earlier run.
 func (f *runFlags) open(m *edge.Model, o edge.StreamOptions) (*edge.Stream, error) {
-	s, err := m.NewStream(o)
+	steps := &o.MaxSteps
+	if m.RNNConfig().Backward() { // its sequences are taken whole
+		steps = nil
+	}
+	s, err := within(&o.Batch, steps, func() (*edge.Plan, error) { return m.PlanStream(o) }, func() (*edge.Stream, error) { return m.NewStream(o) })
 	if err != nil || f.state == "" {
-		return s, asUsageError(err)
+		return s, err
 	}
 	a, err := npy.Open(f.state)
 	if errors.Is(err, fs.ErrNotExist) {

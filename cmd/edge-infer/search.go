@@ -13,6 +13,7 @@ import (
 type searchFlags struct {
 	beam, nBest, alternatives      int
 	minLength, maxLength, noRepeat int
+	maxSource                      int
 	penalty, repetition            float32
 	prefix                         string
 	scores, badWords, noShortlist  bool
@@ -29,8 +30,9 @@ func (f *searchFlags) add(flags *pflag.FlagSet) {
 	flags.Float32Var(&f.penalty, "length-penalty", 0, "the `P` of the score; above 0 favours longer translations (default: the model's, else 0)")
 	flags.Float32Var(&f.repetition, "repetition-penalty", 1, "above 1: words that a sentence has had become less likely")
 	flags.IntVar(&f.noRepeat, "no-repeat-ngram", 0, "no sequence of so many tokens comes twice in a sentence")
+	flags.IntVar(&f.maxSource, "max-source", 0, "tokens that a sentence may have; longer ones are cut into parts (default 256, or what the model allows)")
 	flags.IntVar(&f.minLength, "min-length", 0, "tokens that a sentence's translation has at least")
-	flags.IntVar(&f.maxLength, "max-length", 0, "tokens that it may have (default 256, or what the model allows)")
+	flags.IntVar(&f.maxLength, "max-length", 0, "tokens that it may have (default: likewise)")
 	flags.StringVar(&f.prefix, "prefix", "", "`TEXT` that each translation begins with")
 	flags.BoolVar(&f.badWords, "allow-bad-words", false, "let words come that the model's makers do not want to see")
 	flags.BoolVar(&f.noShortlist, "no-shortlist", false, "let every word come, also where the model lists those that can come of the source's: slower")
@@ -44,7 +46,7 @@ func (f *searchFlags) check() error {
 	for _, flag := range []struct {
 		name string
 		n    int
-	}{{"beam", f.beam}, {"n-best", f.nBest}, {"max-length", f.maxLength}, {"alternatives", f.alternatives}, {"no-repeat-ngram", f.noRepeat}} {
+	}{{"beam", f.beam}, {"n-best", f.nBest}, {"max-source", f.maxSource}, {"max-length", f.maxLength}, {"alternatives", f.alternatives}, {"no-repeat-ngram", f.noRepeat}} {
 		if flag.n < 1 && f.given(flag.name) {
 			return &usageError{fmt.Sprintf("--%s is %d, must be 1 or more", flag.name, flag.n), ""}
 		}
@@ -76,7 +78,7 @@ func (f *searchFlags) options(m *edge.Model) edge.Options {
 			set()
 		}
 	}
-	o.NBest, o.Alternatives, o.MaxTarget = f.nBest, f.alternatives, f.maxLength
+	o.NBest, o.Alternatives, o.MaxSource, o.MaxTarget = f.nBest, f.alternatives, f.maxSource, f.maxLength
 	o.AllowBadWords, o.NoShortlist, o.Scores = f.badWords, f.noShortlist, f.scores
 	return o
 }

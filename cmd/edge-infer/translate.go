@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -65,7 +63,7 @@ number of threads, or the size of the batch.`,
 	f.search.add(flags)
 	flags.IntVar(&f.batch, "batch", 1, "lines to translate together if they are already there; takes more memory, never waits")
 	f.threads.add(flags)
-	flags.StringVar(&f.memory, "memory", "", "refuse to take more than `SIZE`, such as 64M (default: what the machine has free)")
+	addMemoryFlag(flags, &f.memory)
 	flags.BoolVar(&f.tokens, "tokens", false, "texts and translations are tokens of the model, separated by spaces")
 	flags.BoolVar(&f.json, "json", false, "one object a line: source, text, score, tokens, milliseconds")
 	flags.BoolVar(&f.stream, "stream", false, "print the words of a line as they come; takes the best word each time")
@@ -180,12 +178,13 @@ func (f *translateFlags) translator(m *edge.Model) (*edge.Translator, error) {
 	if f.stream {
 		options.Beam = 1
 	}
-	plan, err := m.Plan(options)
-	if err != nil {
-		return nil, asUsageError(err)
+	t, err := within(&options.Batch, nil, func() (*edge.Plan, error) { return m.Plan(options) },
+		func() (*edge.Translator, error) { return m.NewTranslator(options) })
+	var short *edge.MemoryError
+	if errors.As(err, &short) && short.Length > 0 {
+		err = fmt.Errorf("%w: --max-source %d --max-length %[2]d", err, short.Length)
 	}
-	limitMemory(plan)
-	t, err := m.NewTranslator(options)
+	f.batch = options.Batch
 	if err == nil && chosen {
 		err = t.SetLanguage(f.to)
 	}
@@ -204,22 +203,6 @@ func asUsageError(err error) error {
 		return &usageError{e.Reason, ""}
 	}
 	return err
-}
-
-// parseSize reads "64M": a number of bytes, or of binary kilobytes, megabytes or gigabytes. "" is 0.
-func parseSize(s string) (int64, error) {
-	if s == "" {
-		return 0, nil
-	}
-	number, shift := s, 0
-	if i := strings.IndexByte("KMG", s[len(s)-1]&^0x20); i >= 0 {
-		number, shift = s[:len(s)-1], 10*(i+1)
-	}
-	n, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || n < 1 || n > math.MaxInt64>>shift {
-		return 0, &usageError{fmt.Sprintf("%q is not a size", s), "write it like 64M"}
-	}
-	return n << shift, nil
 }
 
 // translateLines prints the results of each line and returns how many lines could not be translated.

@@ -290,7 +290,7 @@ func TestOutOfRange(t *testing.T) {
 
 func TestNotEnoughMemory(t *testing.T) {
 	m := testModel(t)
-	runProgram(t, "", "translate", "-m", m, "--memory", "1M", "x").expect(t, exitMemory, "memory", "1.0 MB", "batch")
+	runProgram(t, "", "translate", "-m", m, "--memory", "1M", "x").expect(t, exitMemory, "memory", "1.0 MB", "take a smaller model")
 	runProgram(t, "", "translate", "-m", m, "--memory", "1G", "آ ز ا").expect(t, exitOK)
 	runProgram(t, "", "translate", "-m", m, "--memory", "little", "x").expect(t, exitUse, "like 64M")
 }

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	goruntime "runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	edge "github.com/edge-infer/edge-infer/runtime"
+	"github.com/edge-infer/edge-infer/runtime/memory"
+)
+
+// addMemoryFlag is --memory, for every command that runs a model.
+func addMemoryFlag(flags *pflag.FlagSet, to *string) {
+	flags.StringVar(to, "memory", "", "take no more than `SIZE` of memory beside the model's file, such as 64M (default: what the machine leaves)")
+}
+
+// parseSize reads "64M": a number of bytes, or of binary kilobytes, megabytes or gigabytes. "" is 0.
+func parseSize(s string) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	number, shift := s, 0
+	if i := strings.IndexByte("KMG", s[len(s)-1]&^0x20); i >= 0 {
+		number, shift = s[:len(s)-1], 10*(i+1)
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 1 || n > math.MaxInt64>>shift {
+		return 0, &usageError{fmt.Sprintf("--memory: %q is not a size", s), "write it like 64M"}
+	}
+	return n << shift, nil
+}
+
+// textMemory is for lines on their way in and out: those that were read ahead, the one in work, and what is allocated for each. A line
+// of more than some KB takes more.
+const textMemory = 1 << 20
+
+// within makes what runs a model, in the memory that there is. batch and steps are in the options of plan and open. Those that are too
+// large are made smaller, which changes no answer; steps is nil where it would.
+func within[T any](batch, steps *int, plan func() (*edge.Plan, error), open func() (T, error)) (T, error) {
+	var none T
+	withText := func() (*edge.Plan, error) {
+		p, err := plan()
+		if err == nil {
+			p.Add("lines of text", textMemory)
+		}
+		return p, asUsageError(err)
+	}
+	p, err := withText()
+	if err != nil {
+		return none, err
+	}
+	var short *edge.MemoryError
+	if err := p.Check(); errors.As(err, &short) && (short.Batch > 0 || short.Length > 0 && steps != nil) {
+		*batch = max(short.Batch, 1)
+		smaller := fmt.Sprintf("a batch of %d", *batch)
+		if short.Batch == 0 {
+			*steps = short.Length
+			smaller = fmt.Sprintf("%d steps at a time", *steps)
+		}
+		fmt.Fprintf(os.Stderr, "edge-infer: this needs %s, and %s is %s: going on with %s; the answers are the same\n",
+			megabytes(short.Need), p.Limit.Of, megabytes(p.Limit.Bytes), smaller)
+		if p, err = withText(); err != nil {
+			return none, err
+		}
+	} else if err != nil {
+		return none, err
+	}
+	limitMemory(p)
+	t, err := open()
+	if err != nil {
+		return none, asUsageError(err)
+	}
+	if p.Rereads() {
+		fmt.Fprintf(os.Stderr, "edge-infer: the model's %s and %s beside it are more than %s, which is %s: parts of the model are read again and again, which is slow\n",
+			megabytes(p.Mapped), megabytes(p.Anonymous), p.Limit.Of, megabytes(p.Limit.Bytes))
+	}
+	return t, nil
+}
+
+// limitMemory makes Go's collector keep this process within the Plan; without it the heap may grow to twice what is live. So much
+// may be allocated between two collections, in per cent of what is live, or of 4 MB if that is more. GOMEMLIMIT is the same rule for
+// large sessions. What Go has asked the system for and never touched counts for it and takes no memory, so it is above the
+// Plan by that. The environment has the last word.
+func limitMemory(plan *edge.Plan) {
+	if os.Getenv("GOMEMLIMIT") != "" || os.Getenv("GOGC") != "" {
+		return
+	}
+	const between = 512 << 10
+	debug.SetGCPercent(int(max(100*between/max(plan.Session(), 4<<20), 1)))
+
+	const untouchedLater = 3 << 20 // the collector's own, most of it
+	var stats goruntime.MemStats
+	goruntime.ReadMemStats(&stats)
+	untouched := max(int64(stats.Sys-stats.HeapReleased)-memory.Anonymous(), 0)
+	debug.SetMemoryLimit(plan.Anonymous + untouched + untouchedLater)
+}

@@ -1,0 +1,259 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	edge "github.com/edge-infer/edge-infer/runtime"
+)
+
+// fullLength makes this binary run a model at the longest lengths that a Plan is for, see TestPlanIsHeld.
+const fullLength = "EDGE_INFER_TEST_FULL_LENGTH"
+
+func init() {
+	if name := os.Getenv(fullLength); name != "" {
+		if err := runFullLength(name, os.Args[1]); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+}
+
+// runFullLength prints the bytes of its Plan, runs, prints a line, and waits for the end of standard input.
+func runFullLength(family, path string) error {
+	m, err := openModel(path)
+	if err != nil {
+		return err
+	}
+	var plan *edge.Plan
+	var again func() error
+	switch family {
+	case edge.FamilyTransformer:
+		plan, again, err = fullTransformer(m)
+	case edge.FamilyRNN:
+		plan, again, err = fullStream(m)
+	case edge.FamilyKNN:
+		plan, again, err = fullClassifier(m)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Println(plan.Anonymous)
+	for range 3 {
+		if err := again(); err != nil {
+			return err
+		}
+	}
+	fmt.Println("done")
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+func fullTransformer(m *edge.Model) (plan *edge.Plan, again func() error, err error) {
+	o := edge.Options{MaxSource: 256, MaxTarget: 256, MinTarget: 256, Batch: 4, Beam: 3, Threads: 2}
+	if plan, err = m.Plan(o); err != nil {
+		return nil, nil, err
+	}
+	limitMemory(plan)
+	s, err := m.NewSession(o)
+	source := make([]int32, o.MaxSource-sourceExtra(m))
+	for i := range source {
+		source[i] = int32(10 + i)
+	}
+	return plan, func() error {
+		for range o.Batch {
+			if _, err := s.Add(source); err != nil {
+				return err
+			}
+		}
+		for running := 1; running > 0; {
+			if running, err = s.Step(); err != nil {
+				return err
+			}
+		}
+		s.Reset()
+		return nil
+	}, err
+}
+
+func fullStream(m *edge.Model) (plan *edge.Plan, again func() error, err error) {
+	o := edge.StreamOptions{Batch: 8, MaxSteps: 64, Threads: 2}
+	if plan, err = m.PlanStream(o); err != nil {
+		return nil, nil, err
+	}
+	limitMemory(plan)
+	s, err := m.NewStream(o)
+	ids, out := make([]int32, o.Batch*o.MaxSteps), make([]float32, o.Batch*o.MaxSteps*m.RNNConfig().OutputWidth())
+	own := int64(4 * (len(ids) + len(out))) // not the stream's
+	plan.Anonymous += own
+	debug.SetMemoryLimit(debug.SetMemoryLimit(-1) + own)
+	return plan, func() error { return s.RunTokens(out, ids, o.MaxSteps, nil) }, err
+}
+
+func fullClassifier(m *edge.Model) (plan *edge.Plan, again func() error, err error) {
+	o := edge.KNNOptions{Batch: 1000, K: 64}
+	if plan, err = m.PlanClassifier(o); err != nil {
+		return nil, nil, err
+	}
+	limitMemory(plan)
+	c, err := m.NewClassifier(o)
+	return plan, func() error {
+		for i := range o.Batch {
+			if _, err := c.AddRow(i % m.KNN().Rows); err != nil {
+				return err
+			}
+		}
+		defer c.Reset()
+		return c.Run()
+	}, err
+}
+
+// anonymousOf is the RssAnon of a process in bytes, 0 when it has ended.
+func anonymousOf(pid int) int64 {
+	raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	_, rest, _ := strings.Cut(string(raw), "RssAnon:")
+	fields := strings.Fields(rest)
+	if len(fields) == 0 {
+		return 0
+	}
+	n, _ := strconv.ParseInt(fields[0], 10, 64)
+	return n << 10
+}
+
+func noEmulation(t *testing.T) {
+	t.Helper()
+	if os.Getenv("EDGE_INFER_TEST_EXEC") != "" {
+		t.Skip("not run under emulation: the emulator's memory would be counted")
+	}
+	if n := anonymousOf(os.Getpid()); n == 0 {
+		t.Skip("not run: this system does not tell the anonymous memory of a process")
+	}
+}
+
+// manyRows writes a model of nearest neighbours with enough rows that batches fill their scratch.
+func manyRows(t *testing.T) string {
+	t.Helper()
+	var csv strings.Builder
+	for i := range 12000 {
+		for j := range 8 {
+			fmt.Fprintf(&csv, "%d,", (i*7919+j*104729+i*i*(j+3))%1000)
+		}
+		fmt.Fprintf(&csv, "c%d\n", i%5)
+	}
+	table := filepath.Join(t.TempDir(), "rows.csv")
+	if err := os.WriteFile(table, []byte(csv.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	model := filepath.Join(t.TempDir(), "rows.ei8")
+	runProgram(t, "", "convert", table, "-o", model).expect(t, exitOK)
+	return model
+}
+
+// At full lengths each family takes what its Plan says: never more, and no more than 3 % and 2 MB less.
+func TestPlanIsHeld(t *testing.T) {
+	noEmulation(t)
+	needModels(t)
+	for family, model := range map[string]string{
+		edge.FamilyTransformer: "zh-en", edge.FamilyRNN: "lstm", edge.FamilyKNN: manyRows(t),
+	} {
+		cmd := command(t, []string{fullLength + "=" + family}, model)
+		stdin, _ := cmd.StdinPipe()
+		stdout, _ := cmd.StdoutPipe()
+		cmd.Stderr = os.Stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(stdout)
+		said := func() string { lines.Scan(); return lines.Text() }
+		first := said()
+		plan, err := strconv.ParseInt(first, 10, 64)
+		if err != nil {
+			t.Fatalf("%s: %s", family, first)
+		}
+		done := make(chan string)
+		go func() { done <- said() }()
+		peak := int64(0)
+		for ended := false; !ended; {
+			select {
+			case s := <-done:
+				if ended = true; s != "done" {
+					t.Fatalf("%s: %q", family, s)
+				}
+			case <-time.After(time.Millisecond):
+			}
+			peak = max(peak, anonymousOf(cmd.Process.Pid))
+		}
+		stdin.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%s: %v", family, err)
+		}
+		t.Logf("%s: %.2f MB planned, at most %.2f MB anonymous", family, float64(plan)/(1<<20), float64(peak)/(1<<20))
+		if peak > plan {
+			t.Errorf("%s: %d bytes, planned %d", family, peak, plan)
+		}
+		if slack := plan*3/100 + 2<<20; peak < plan-slack {
+			t.Errorf("%s: %d bytes, planned %d: too much", family, peak, plan)
+		}
+	}
+}
+
+// The commands stay within the plan that inspect shows, however many lines come.
+func TestCommandsStayWithinThePlan(t *testing.T) {
+	noEmulation(t)
+	needModels(t)
+	times := 10
+	if testing.Short() {
+		times = 1
+	}
+	for _, c := range []struct {
+		line       string
+		lines      int
+		args, plan []string
+	}{
+		{"我正在吃饭。他们正在看书。", 10, []string{"translate", "--threads", "2"}, []string{"--threads", "2"}},
+		{"我正在吃饭而且他们正在看书，", 10, []string{"translate", "--beam", "4", "--batch", "8", "--max-length", "32", "--json", "--threads", "1"},
+			[]string{"--beam", "4", "--batch", "8", "--max-target", "32"}},
+		{"Tom likes to eat", 250, []string{"complete", "--top", "5"}, []string{"lstm", "--steps", "16"}},
+		{"5.1,3.5,1.4,0.2", 1000, []string{"classify", "--json", "--threads", "1"}, []string{"iris", "--batch", "16"}},
+	} {
+		r := runProgram(t, "", append([]string{"inspect", "--plan", "--json"}, c.plan...)...)
+		r.expect(t, exitOK)
+		_, rest, _ := strings.Cut(r.stdout, `"anonymous": `)
+		number, _, _ := strings.Cut(rest, ",")
+		plan, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := command(t, nil, c.args...)
+		cmd.Stdin = strings.NewReader(strings.Repeat(c.line+"\n", c.lines*times))
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error)
+		go func() { ended <- cmd.Wait() }()
+		peak := int64(0)
+		for running := true; running; {
+			select {
+			case err := <-ended:
+				if running = false; err != nil {
+					t.Errorf("%v: %v", c.args, err)
+				}
+			case <-time.After(time.Millisecond):
+				peak = max(peak, anonymousOf(cmd.Process.Pid))
+			}
+		}
+		t.Logf("%v: %.2f MB planned, at most %.2f MB anonymous", c.args, float64(plan)/(1<<20), float64(peak)/(1<<20))
+		if peak > plan || peak == 0 {
+			t.Errorf("%v: %d bytes, planned %d", c.args, peak, plan)
+		}
+	}
+}
