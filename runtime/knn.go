@@ -285,7 +285,7 @@ func (m *Model) NewClassifier(o KNNOptions) (*Classifier, error) {
 		return nil, err
 	}
 	o, _ = m.knnOptions(o) // checked by PlanClassifier
-	if err := plan.Check(); err != nil {
+	if err := m.admit(plan); err != nil {
 		return nil, err
 	}
 	k := m.knn

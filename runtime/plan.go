@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"os"
 	goruntime "runtime"
 
 	"github.com/edge-infer/edge-infer/kernels"
@@ -154,7 +155,30 @@ func (p *Plan) Check() error {
 	return e
 }
 
-func (p *Plan) fits(l memory.Limit) bool { return l.Bytes == 0 || p.Anonymous+filePages <= l.Bytes }
+// fits takes limits to be whole pages, as those of control groups are.
+func (p *Plan) fits(l memory.Limit) bool {
+	return l.Bytes == 0 || p.Anonymous+filePages < l.Bytes+int64(os.Getpagesize())
+}
+
+// admit is Check before a session is made. If not all of the model will be in memory at a time the system is told so.
+func (m *Model) admit(p *Plan) error {
+	if err := p.Check(); err != nil {
+		return err
+	}
+	if p.Rereads() {
+		m.file.Stream()
+	}
+	return nil
+}
+
+// checkLeast is a *MemoryError if there is less memory than any model needs, to be found out before a file is read.
+func checkLeast() error {
+	limit, need := memory.Available(), int64(goRuntime+filePages)
+	if limit.Bytes > 0 && limit.Bytes < need {
+		return &MemoryError{Need: need, Limit: limit}
+	}
+	return nil
+}
 
 // largest is the largest n of 1 to most that fits, 0 if none does; below one that fits all do.
 func largest(most int, fits func(n int) bool) int {
@@ -183,7 +207,7 @@ func (m *Model) NewSession(o Options) (*Session, error) {
 		return nil, err
 	}
 	o, _ = o.withDefaults(m.transformer.cfg.MaxLen) // checked by Plan
-	if err := plan.Check(); err != nil {
+	if err := m.admit(plan); err != nil {
 		return nil, err
 	}
 	s := &Session{m: m.transformer, set: set, pool: &m.pool, opt: o, path: m.file.Path()}

@@ -40,9 +40,12 @@ const (
 )
 
 // Open maps a model file and checks every byte of it.
-// Errors: those of the file system; *modelfile.FormatError for a file that is not an intact .ei8; *ModelError for a family
+// Errors: *MemoryError for a machine, or a control group, with less memory than any model needs; those of the file system; *modelfile.FormatError for a file that is not an intact .ei8; *ModelError for a family
 // that this version does not know, and for tensors that do not fit the config.
 func Open(path string) (*Model, error) {
+	if err := checkLeast(); err != nil {
+		return nil, err
+	}
 	file, err := modelfile.Open(path)
 	if err != nil {
 		return nil, err

@@ -135,7 +135,7 @@ func (m *Model) NewStream(o StreamOptions) (*Stream, error) {
 		return nil, err
 	}
 	o, _ = o.withDefaults() // checked by PlanStream
-	if err := plan.Check(); err != nil {
+	if err := m.admit(plan); err != nil {
 		return nil, err
 	}
 	s := &Stream{m: m.rnn, set: set, pool: &m.pool, opt: o, path: m.file.Path()}

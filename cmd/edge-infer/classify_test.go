@@ -86,7 +86,7 @@ func TestClassify(t *testing.T) {
 	runProgram(t, "", "translate", "-m", "iris", "x").expect(t, exitModel, "knn")
 	r := runProgram(t, "", "inspect", "iris")
 	r.expect(t, exitOK)
-	for _, want := range []string{"rows.int8", "CC0-1.0", "answer one query", "virginica"} {
+	for _, want := range []string{"rows.int8", "CC0-1.0", "to answer queries", "virginica"} {
 		if !strings.Contains(r.stdout, want) {
 			t.Errorf("inspect does not say %q", want)
 		}

@@ -155,7 +155,7 @@ func (f *File) checkSums() error {
 // release gives pages that were checked back to the system where f.frugal asks for it: the writer's look at what it wrote
 // must not take as much memory as the file has bytes. The map stays valid; pages come back when touched.
 func (f *File) release(b []byte) {
-	if f.frugal && f.unmap != nil {
+	if f.frugal && f.unmap != nil { // what OpenString was given may not lie in a file
 		dropPages(b)
 	}
 }
@@ -164,7 +164,7 @@ func (f *File) release(b []byte) {
 // lowest job that has one. A small file is done at once by the caller.
 func (f *File) parallel(n int, job func(i int) error) error {
 	workers := min(goruntime.GOMAXPROCS(0), 4, n, len(f.data)/checkPiece)
-	if workers < 2 {
+	if workers < 2 || f.frugal {
 		for i := range n {
 			if err := job(i); err != nil {
 				return err

@@ -7,5 +7,11 @@ import "os"
 // load reads the file: a map is not worth its own code on machines that are not boards.
 func (f *File) load(file *os.File, size int) error { return f.read(file, size) }
 
+// readAhead is for maps.
+func (f *File) readAhead() {}
+
+// Stream is for maps.
+func (f *File) Stream() {}
+
 // dropPages is for maps; here the file was read into memory.
 func dropPages([]byte) {}

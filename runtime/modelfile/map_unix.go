@@ -19,17 +19,37 @@ func (f *File) load(file *os.File, size int) error {
 	if err != nil {
 		return f.read(file, size)
 	}
-	_ = unix.Madvise(data, unix.MADV_WILLNEED) // only advice: the check reads everything, front to back
 	f.data = data
+	f.readAhead()
 	f.unmap = func() error { return unix.Munmap(data) }
 	return nil
 }
 
-// dropPages gives the whole pages in b, which is part of a map of a file, back to the system.
-func dropPages(b []byte) {
+// readAhead asks the system to read what the check will: all of the file at once, or as far ahead as it does for what is read in order.
+func (f *File) readAhead() {
+	how := unix.MADV_WILLNEED
+	if f.frugal {
+		how = unix.MADV_SEQUENTIAL
+	}
+	advise(f.data, how)
+}
+
+// Stream says that not all of the file will be in memory at a time: it is read in order, again and again, and what was used goes
+// first. Without that the system would soon stop reading ahead, as pages are never found where they were.
+func (f *File) Stream() {
+	if f.Mapped() {
+		advise(f.data, unix.MADV_SEQUENTIAL)
+	}
+}
+
+// advise tells the system about the whole pages in b. That is only advice.
+func advise(b []byte, how int) {
 	page := os.Getpagesize()
 	skip := -int(address(b)%uintptr(page)) & (page - 1)
 	if n := (len(b) - skip) &^ (page - 1); n > 0 {
-		_ = unix.Madvise(b[skip:skip+n], unix.MADV_DONTNEED) // only advice
+		_ = unix.Madvise(b[skip:skip+n], how)
 	}
 }
+
+// dropPages gives the whole pages in b, which is part of a map of a file, back to the system.
+func dropPages(b []byte) { advise(b, unix.MADV_DONTNEED) }

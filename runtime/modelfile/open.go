@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 	"unsafe"
+
+	"github.com/edge-infer/edge-infer/runtime/memory"
 )
 
 // File is an open model. It is read-only and may be used by many goroutines; those that touch the bytes of a file that
@@ -22,7 +24,7 @@ type File struct {
 	tensors  []Tensor
 	byName   map[string]int
 	close    sync.Once
-	frugal   bool // give pages back as soon as they are checked
+	frugal   bool // read in order by one goroutine, and give pages back as soon as they are checked
 }
 
 // Open maps a file and checks every byte of it. Where files cannot be mapped it is read into memory instead.
@@ -64,7 +66,7 @@ func open(path string, frugal bool) (*File, error) {
 	if size > math.MaxInt-align {
 		return nil, &FormatError{Path: path, Reason: fmt.Sprintf("its %d bytes are more than this 32-bit machine can address", size)}
 	}
-	f := &File{path: path, info: info, frugal: frugal}
+	f := &File{path: path, info: info, frugal: frugal || tight(size)}
 	if err := f.load(file, int(size)); err != nil {
 		return nil, &fs.PathError{Op: "map", Path: path, Err: err}
 	}
@@ -74,6 +76,14 @@ func open(path string, frugal bool) (*File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// tight says that a file of this size does not fit into the memory that there is beside the program itself. Reading it ahead, or by
+// many goroutines at once, would then push out what is read next.
+func tight(size int64) bool {
+	const program = 8 << 20
+	limit := memory.Available()
+	return limit.Bytes > 0 && limit.Bytes < size+program
 }
 
 // OpenString opens a model that lies in the program itself, in place: image is not copied. name stands for the path in
@@ -89,7 +99,8 @@ func OpenString(name, image string) (*File, error) {
 	if reason := sniff(data[:min(len(data), sniffLen)]); reason != "" {
 		return nil, &FormatError{Path: name, Reason: reason}
 	}
-	f := &File{path: name, data: data}
+	f := &File{path: name, data: data, frugal: tight(int64(len(data)))}
+	f.readAhead()
 	if err := f.check(); err != nil {
 		return nil, err
 	}
@@ -101,6 +112,9 @@ func bigEndian() bool { return binary.NativeEndian.Uint16([]byte{1, 0}) != 1 }
 
 // read loads the file without a map: 64-byte aligned memory, as in a map.
 func (f *File) read(file *os.File, size int) error {
+	if tight(int64(size)) {
+		return fmt.Errorf("its %d bytes do not fit into memory, and it lies where files cannot be mapped", size)
+	}
 	buf := make([]byte, size+align-1)
 	skip := -int(address(buf)%align) & (align - 1)
 	f.data = buf[skip : skip+size : skip+size]
