@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"os"
-	goruntime "runtime"
 
 	"github.com/edge-infer/edge-infer/kernels"
 	"github.com/edge-infer/edge-infer/runtime/memory"
@@ -14,6 +13,7 @@ import (
 type Plan struct {
 	Parts       []Part // of Anonymous
 	MappedParts []Part // of Mapped
+	CPUs        int    // that Go code may run on at a time; GOMAXPROCS is often more, and each takes memory
 	Anonymous   int64  // bytes that only this process has: caches, scratch, Go's runtime
 	Mapped      int64  // bytes of the model file: shared between processes, evicted when memory is short
 
@@ -39,11 +39,12 @@ type Part struct {
 }
 
 const (
-	// goRuntime is what a Go process on one CPU takes beside a session: its variables, stacks, the collector's tables, and what
-	// is allocated between two collections.
-	goRuntime = 4 << 20
+	// goRuntime is what a Go process on up to goCPUs CPUs takes beside a session: its variables, stacks, the collector's tables, and
+	// what is allocated between two collections.
+	goRuntime = 33 << 17
+	goCPUs    = 4
 
-	// goThread is what each further CPU or thread takes: stacks, a cache for small objects, the collector's work.
+	// goThread is what each further CPU takes: stacks, a cache for small objects, the collector's work.
 	goThread = 128 << 10
 
 	// filePages is the least memory for pages of files, the model's and the program's. With less they would go before they were used.
@@ -81,8 +82,8 @@ func (m *Model) Plan(o Options) (*Plan, error) {
 
 // planOf adds up what an arena has counted for a session of this model, of any family.
 func (m *Model) planOf(a *arena, threads int, allowed int64, s smaller) *Plan {
-	a.count(partGo, goRuntime+int64(max(threads, goruntime.GOMAXPROCS(0))-1)*goThread)
-	p := &Plan{Parts: a.parts, Limit: memory.Limit{Bytes: allowed, Of: ofOptions}.Below(memory.Available()), smaller: s}
+	a.count(partGo, goRuntime+int64(max(threads-goCPUs, 0))*goThread)
+	p := &Plan{Parts: a.parts, CPUs: max(threads, goCPUs), Limit: memory.Limit{Bytes: allowed, Of: ofOptions}.Below(memory.Available()), smaller: s}
 	file := &arena{}
 	for _, s := range m.file.Sections() {
 		file.count(sectionPart(s.Kind), s.Size)

@@ -92,6 +92,9 @@ func limitMemory(plan *edge.Plan) {
 	if os.Getenv("GOMEMLIMIT") != "" || os.Getenv("GOGC") != "" {
 		return
 	}
+	if goruntime.GOMAXPROCS(0) > plan.CPUs {
+		goruntime.GOMAXPROCS(plan.CPUs)
+	}
 	const between = 512 << 10
 	debug.SetGCPercent(int(max(100*between/max(plan.Session(), 4<<20), 1)))
 
