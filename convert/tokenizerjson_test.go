@@ -93,7 +93,7 @@ func TestTokenizerJSONRefused(t *testing.T) {
 		}, `normalizer: "Lowercase" is not known as number 1`},
 		{"other words", func(s string) string { return strings.Replace(s, `"WhitespaceSplit"`, `"BertPreTokenizer"`, 1) }, `pre_tokenizer: "BertPreTokenizer" is not known here`},
 		{"a piece twice", func(s string) string { return strings.Replace(s, `["▁my", `, `["e", `, 1) }, "are the same"},
-		{"score out of range", func(s string) string { return strings.Replace(s, `["<pad>", 0.0]`, `["<pad>", 1e99]`, 1) }, "piece 59: json: cannot unmarshal number 1e99"},
+		{"score out of range", func(s string) string { return strings.Replace(s, `["<pad>", 0.0]`, `["<pad>", 1e99]`, 1) }, "model: json: cannot unmarshal number 1e99"},
 	} {
 		_, err := open(withTokenizerJSON(t, c.change), "")
 		if err == nil || !strings.Contains(err.Error(), c.want) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sort"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -233,7 +234,7 @@ func appendValid(dst, b []byte) []byte {
 type pairModel struct {
 	vocab        map[string]int32
 	control      map[string]bool
-	merges       [][2]string
+	merges       []jsonPair
 	unk          string // "": none
 	flags        uint32
 	charsmap     []byte
@@ -329,11 +330,12 @@ func (m *pairModel) mergeTable(b *builder) error {
 	type entry struct{ left, right, rank, made int32 }
 	entries := make([]entry, 0, len(m.merges))
 	for rank, pair := range m.merges {
-		left, okLeft := m.vocab[pair[0]]
-		right, okRight := m.vocab[pair[1]]
-		made, ok := m.vocab[pair[0]+pair[1]]
+		first, second, _ := strings.Cut(string(pair), "\x00")
+		left, okLeft := m.vocab[first]
+		right, okRight := m.vocab[second]
+		made, ok := m.vocab[first+second]
 		if !okLeft || !okRight || !ok {
-			return fmt.Errorf("merge %d, of %.40q and %.40q, has a token that is not in the vocabulary", rank, pair[0], pair[1])
+			return fmt.Errorf("merge %d, of %.40q and %.40q, has a token that is not in the vocabulary", rank, first, second)
 		}
 		entries = append(entries, entry{left, right, int32(rank), made})
 	}

@@ -303,7 +303,7 @@ func TestBrokenImages(t *testing.T) {
 		t.Fatal(err)
 	}
 	ranked := &pairModel{vocab: map[string]int32{"?": 0, "a": 1, "b": 2, "ab": 3, "abab": 4, "▁": 5}, unk: "?", flags: flagEscape | flagSplitWords,
-		merges: [][2]string{{"a", "b"}, {"ab", "ab"}}}
+		merges: []jsonPair{"a\x00b", "ab\x00ab"}}
 	if images["ranked"], err = ranked.build(); err != nil {
 		t.Fatal(err)
 	}

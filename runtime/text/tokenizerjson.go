@@ -239,12 +239,48 @@ func (t *JSONTokenizer) template(raw json.RawMessage) error {
 	return nil
 }
 
+// jsonPiece is one piece of a Unigram model: ["text", score].
+type jsonPiece struct {
+	text  string
+	score float32
+}
+
+func (p *jsonPiece) UnmarshalJSON(raw []byte) error {
+	parts := []any{&p.text, &p.score}
+	err := json.Unmarshal(raw, &parts)
+	if err == nil && len(parts) != 2 {
+		err = fmt.Errorf("%.60s is not a text and its score", raw)
+	}
+	return err
+}
+
+// jsonPair is one merge, "left right" or ["left", "right"]: both, with a NUL between.
+type jsonPair string
+
+func (p *jsonPair) UnmarshalJSON(raw []byte) error {
+	var parts []string
+	if raw[0] == '"' {
+		var line string
+		if err := json.Unmarshal(raw, &line); err != nil {
+			return err
+		}
+		parts = strings.Split(line, " ")
+	} else if err := json.Unmarshal(raw, &parts); err != nil {
+		return err
+	}
+	if len(parts) != 2 || slices.Contains(parts, "") || strings.Contains(parts[0]+parts[1], "\x00") {
+		return fmt.Errorf("%.60s is not of two tokens", raw)
+	}
+	*p = jsonPair(parts[0] + "\x00" + parts[1])
+	return nil
+}
+
 // readUnigram makes a SentencePiece model of it.
 func (t *JSONTokenizer) readUnigram(raw json.RawMessage, how *jsonRules, special map[string]bool) error {
 	var model struct {
-		UnkID        *int                 `json:"unk_id"`
-		Vocab        [][2]json.RawMessage `json:"vocab"`
-		ByteFallback bool                 `json:"byte_fallback"`
+		UnkID        *int        `json:"unk_id"`
+		Vocab        []jsonPiece `json:"vocab"`
+		ByteFallback bool        `json:"byte_fallback"`
 	}
 	if err := json.Unmarshal(raw, &model); err != nil {
 		return fmt.Errorf("model: %w", err)
@@ -256,10 +292,7 @@ func (t *JSONTokenizer) readUnigram(raw json.RawMessage, how *jsonRules, special
 	m.normalizer = spmRules{how.charsmap, how.dummyPrefix, how.removeSpaces, true}
 	t.unigram, t.Vocab = m, make(map[string]int32, len(model.Vocab))
 	for i, entry := range model.Vocab {
-		piece := spmPiece{kind: pieceNormal}
-		if err := errors.Join(json.Unmarshal(entry[0], &piece.text), json.Unmarshal(entry[1], &piece.score)); err != nil {
-			return fmt.Errorf("piece %d: %w", i, err)
-		}
+		piece := spmPiece{text: entry.text, score: entry.score, kind: pieceNormal}
 		_, isByte := byteOf(piece.text)
 		switch {
 		case model.UnkID != nil && *model.UnkID == i:
@@ -286,15 +319,14 @@ func (t *JSONTokenizer) readUnigram(raw json.RawMessage, how *jsonRules, special
 // readBPE reads a model of ranked pairs.
 func (t *JSONTokenizer) readBPE(raw json.RawMessage, how *jsonRules, special map[string]bool) error {
 	var model struct {
-		Vocab        map[string]int32  `json:"vocab"`
-		Merges       []json.RawMessage `json:"merges"`
-		Unk          string            `json:"unk_token"`
-		FuseUnk      bool              `json:"fuse_unk"`
-		ByteFallback bool              `json:"byte_fallback"`
-		Prefix       string            `json:"continuing_subword_prefix"`
-		Suffix       string            `json:"end_of_word_suffix"`
-		IgnoreMerges bool              `json:"ignore_merges"`
-		Dropout      *float32          `json:"dropout"`
+		Vocab        map[string]int32 `json:"vocab"`
+		Merges       []jsonPair       `json:"merges"`
+		Unk          string           `json:"unk_token"`
+		FuseUnk      bool             `json:"fuse_unk"`
+		ByteFallback bool             `json:"byte_fallback"`
+		Prefix       string           `json:"continuing_subword_prefix"`
+		Suffix       string           `json:"end_of_word_suffix"`
+		IgnoreMerges bool             `json:"ignore_merges"`
 	}
 	if err := json.Unmarshal(raw, &model); err != nil {
 		return fmt.Errorf("model: %w", err)
@@ -326,19 +358,7 @@ func (t *JSONTokenizer) readBPE(raw json.RawMessage, how *jsonRules, special map
 			m.flags |= flag.bit
 		}
 	}
-	for i, entry := range model.Merges {
-		var pair []string
-		var line string
-		if json.Unmarshal(entry, &line) == nil {
-			pair = strings.Split(line, " ")
-		} else if err := json.Unmarshal(entry, &pair); err != nil {
-			return fmt.Errorf("merge %d: %w", i, err)
-		}
-		if len(pair) != 2 || slices.Contains(pair, "") {
-			return fmt.Errorf("merge %d, %.60s, is not of two tokens", i, entry)
-		}
-		m.merges = append(m.merges, [2]string{pair[0], pair[1]})
-	}
+	m.merges = model.Merges
 	if t.pairs, t.Vocab = m, model.Vocab; t.Vocab == nil {
 		return errors.New("model: there is no vocabulary")
 	}
