@@ -108,7 +108,11 @@ func showProfile(p *boards.Profile) []byte {
 		kind := c.CoreKind()
 		row("cores", "%d x %s", c.Count, c.Core)
 		row("  clock", "%s MHz\t%s", figure(c.MHz, 1, "%.0f"), c.MHz.Source)
-		row("  int8", "%s; edge-infer takes its %s kernels", kind.Feature, kernelsOf(kind))
+		system := ""
+		if kind.Feature != boards.FeatureNone {
+			system = "; on a 64-bit system"
+		}
+		row("  int8", "%s: edge-infer takes its %s kernels%s", kind.Feature, kernelsOf(kind), system)
 		if kind.Multiply.Value > 0 {
 			row("  multiplies", "%s a cycle at most\t%s", figure(kind.Multiply, 1, "%.3g"), kind.Multiply.Source)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -49,6 +50,9 @@ compare boards and models by, not a forecast; bench model measures on the board.
 			r, err := newFitReport(args[0], m, profiles, here)
 			if err != nil {
 				return err
+			}
+			if here != nil && goruntime.GOARCH == "arm" && r.Boards[0].Kernels != "generic" {
+				fmt.Fprintln(os.Stderr, "edge-infer: these figures are of the arm64 program, on a 64-bit system; this is the 32-bit one, which is far slower")
 			}
 			switch {
 			case asJSON:
