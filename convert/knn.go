@@ -215,7 +215,11 @@ func (w *knnWriter) write(dst string, meta *modelfile.Meta, cfg *runtime.KNNConf
 			add(fmt.Sprintf("scaler.%d.scale", i), modelfile.F64, modelfile.Rows, doubles(s.Scale), d)
 		}
 	}
-	add("center", modelfile.F64, modelfile.Rows, doubles(w.rows.center), d)
+	if w.rows.center32 {
+		add("center", modelfile.F32, modelfile.Rows, w.center32, d)
+	} else {
+		add("center", modelfile.F64, modelfile.Rows, doubles(w.rows.center), d)
+	}
 	var residual, norm, length []float32
 	codes := len(specs)
 	var stats quant.Stats
@@ -375,6 +379,14 @@ func (w *knnWriter) doubles(v []float64) error {
 		return err
 	}
 	return w.out.Finish(nil, nil)
+}
+
+func (w *knnWriter) center32() error {
+	v := make([]float32, len(w.rows.center))
+	for j, c := range w.rows.center {
+		v[j] = float32(c)
+	}
+	return w.floats(v)
 }
 
 func (w *knnWriter) floats(v []float32) error {

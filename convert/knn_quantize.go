@@ -19,6 +19,7 @@ type knnRows struct {
 	compact bool
 
 	center   []float64
+	center32 bool    // they are float32: of a compact file, where that costs nothing
 	unit     float64 // a power of two at or above every |row - center|
 	scale    float32 // of class difference: of all rows
 	rounding float64 // the largest change of a value that dtype F32 makes, relative to the value
@@ -118,6 +119,17 @@ func (k *knnRows) measure(ctx context.Context, step func() error) error {
 			return err
 		}
 	}
+	// Any center serves. That of a compact file, which promises its size, is rounded to float32 where the rows hardly see it.
+	if off := k.centerRounding(); k.compact && off <= top/1024 {
+		k.center32 = true
+		for j, c := range k.center {
+			k.center[j] = float64(float32(c))
+		}
+		top += off
+		for i := range tops {
+			tops[i] += off
+		}
+	}
 	k.unit = 1
 	if top > 0 {
 		_, e := math.Frexp(top)
@@ -134,6 +146,14 @@ func (k *knnRows) measure(ctx context.Context, step func() error) error {
 	}
 	k.cosine = k.cosine && k.unit > 0x1p-400 && k.unit < 0x1p400 && longest/k.unit < 1e30
 	return nil
+}
+
+// centerRounding is the most that float32 would change in the center.
+func (k *knnRows) centerRounding() (off float64) {
+	for _, c := range k.center {
+		off = max(off, math.Abs(c-float64(float32(c))))
+	}
+	return off
 }
 
 // tinyScale is what is stored as zero, in units: a row that lies on the center but for rounding.

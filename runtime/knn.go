@@ -71,7 +71,7 @@ func bindKNN(file *modelfile.File, cfg *KNNConfig) (*knn, error) {
 		prefix := fmt.Sprintf("scaler.%d.", i)
 		k.scalers = append(k.scalers, scaler{s, b.doubles(prefix+"center", false, d), b.doubles(prefix+"scale", false, d)})
 	}
-	if k.center = b.doubles("center", true, d); k.center != nil {
+	if k.bindCenter(b); k.center != nil {
 		k.centerNorm = norm64(k.center) / k.unit * (1 + relativeError(d))
 		if !(k.centerNorm < math.MaxFloat64) {
 			b.fail("center", "is too far from zero for the unit %g", k.unit)
@@ -127,6 +127,21 @@ func bindKNN(file *modelfile.File, cfg *KNNConfig) (*knn, error) {
 		return nil, b.err
 	}
 	return k, nil
+}
+
+// bindCenter finds the center of the columns. Compact files may hold float32.
+func (k *knn) bindCenter(b *binder) {
+	t, ok := b.file.Lookup("center")
+	if !ok || t.DType != modelfile.F32 {
+		k.center = b.doubles("center", true, k.cfg.Cols)
+		return
+	}
+	if t = b.tensor("center", true, modelfile.F32, modelfile.Rows, k.cfg.Cols); t != nil {
+		k.center = make([]float64, k.cfg.Cols)
+		for j, v := range t.F32()[:k.cfg.Cols] {
+			k.center[j] = float64(v)
+		}
+	}
 }
 
 // doubles returns a float64 vector without its padding, nil when it lacks. The file's check has found it finite.
