@@ -34,14 +34,14 @@ holds all that running it takes. SRC is a folder:
 
 or a file:
 
-  CSV, TSV              training rows with a column of labels, for neighbours
+  CSV, TSV, NPY, NPZ,   training rows, for neighbours; or a neighbours model of
+  LIBSVM, fvecs, bvecs  scikit-learn, as .pkl, .joblib or .onnx
   PyTorch               a state dict of an RNN, LSTM or GRU: .pt, .safetensors;
                         beside it NAME.json: vocabulary, tokenizer, output
   ONNX                  .onnx with a chain of LSTM, GRU or RNN nodes
 
 No Python is needed and nothing inside SRC is run. Tensors pass through a few rows
-at a time, so that a 512 MB board can convert its own models. FILE appears when it
-is complete. The table at the end says what int8 cost.`,
+at a time: a 512 MB board can convert its own models. FILE appears when complete.`,
 		Example: `  edge-infer convert opus-mt-zh-en/ -o zh-en.ei8
   edge-infer convert opus-mt-zh-en/ -o zh-en.ei8 --force --from zh --to en \
       --licence CC-BY-4.0 --source https://huggingface.co/Helsinki-NLP/opus-mt-zh-en
