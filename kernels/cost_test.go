@@ -57,7 +57,7 @@ func BenchmarkElements(b *testing.B) {
 			{"GRU", n, func() { s.GRU(z, gates[:3*n], gates[:3*n], 0) }},
 			{"L1S8", n * dim, func() { s.L1S8(rows, q[:dim], w, 1, dim) }},
 			{"MaxS8", n * dim, func() { s.MaxS8(rows, q[:dim], w, 1, dim) }},
-			{"Squares8", 8 * n, func() { s.Squares8(&exact, wide, &kept) }},
+			{"Squares8", n * 8, func() { s.Squares8(&exact, wide, &kept) }},
 			{"Survivors", n, func() { s.Survivors(rows, acc, x, gamma, gamma, x, bounds) }},
 		} {
 			b.Run(s.Name+"/"+op.name, func(b *testing.B) {

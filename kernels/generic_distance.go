@@ -75,10 +75,13 @@ func survivorsGeneric(idx, acc []int32, scale, residual, norm, length []float32,
 	idx, acc, scale, residual, norm, length, n := survivorRows(idx, acc, scale, residual, norm, length, len(b))
 	found := 0
 	for block := 0; block < n; block += 16 {
+		s, r := (*[16]float32)(scale[block:]), (*[16]float32)(residual[block:])
+		v, l := (*[16]float32)(norm[block:]), (*[16]float32)(length[block:])
 		for i := range b {
-			for j := block; j < block+16; j++ {
-				if !(b[i].Value(acc[i*n+j], scale[j], residual[j], norm[j], length[j]) < b[i].Min) {
-					idx[found] = int32(i*n + j)
+			b := &b[i]
+			for j, a := range (*[16]int32)(acc[i*n+block:]) {
+				if !(b.Value(a, s[j], r[j], v[j], l[j]) < b.Min) {
+					idx[found] = int32(i*n + block + j)
 					found++
 				}
 			}
