@@ -88,6 +88,15 @@ func TestEmbeddedModel(t *testing.T) {
 	if !strings.Contains(r.stdout, "zh to en") {
 		t.Errorf("the default model: %.500s", r.stdout)
 	}
+	for _, args := range [][]string{{"inspect"}, {"version", "--licences"}} {
+		r := runProgram(t, "", args...)
+		r.expect(t, exitOK)
+		for _, want := range []string{"CC-BY-SA-4.0", "CC-CEDICT, cc-cedict.org, CC-BY-SA 3.0", "Tatoeba, tatoeba.org, CC-BY 2.0 FR"} {
+			if !strings.Contains(r.stdout, want) {
+				t.Errorf("%v does not say %q", args, want)
+			}
+		}
+	}
 	// The sentence on the first page, by the model's name too, and from another folder than the sources'.
 	for _, args := range [][]string{{"translate", "我正在吃饭"}, {"translate", "-m", models.Default, "--from", "zh", "--to", "en", "我正在吃饭"}} {
 		cmd := command(t, nil, args...)

@@ -1,9 +1,10 @@
 """Folds traditional Chinese characters to simplified ones inside a SentencePiece model, so that every reader of the file does it.
 
-SentencePiece keeps its rules (nmt_nfkc: width, compatibility forms, control characters) as a double array of UTF-8 strings. They are
-read back, the characters of traditional.tsv added, and the library compiles the whole again.
+SentencePiece keeps its rules (nmt_nfkc: width, compatibility forms, control characters) as a double array of UTF-8 strings, the longest
+match first. They are read back, the characters of traditional.tsv and the rules below added, and the library compiles the whole again.
 """
 import io
+import itertools
 import os
 import struct
 import tempfile
@@ -12,6 +13,15 @@ import sentencepiece as spm
 from sentencepiece import sentencepiece_model_pb2 as pb2
 
 TABLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "traditional.tsv")
+
+# What one character cannot decide: 乾 is 干 (dry) in these words and itself in names, 著 is 着 (a particle) after these verbs and
+# itself in 著名 or 顯著. SentencePiece has no rule that leaves a word alone, so the words that change are listed.
+WORDS = ("乾净 乾燥 乾杯 乾脆 乾旱 乾枯 乾爽 乾洗 乾粮 乾了 乾的 饼乾 晒乾 擦乾 弄乾 吹乾 晾乾 烘乾 葡萄乾 口乾 "
+         "看著 穿著 戴著 坐著 站著 走著 跑著 拿著 带著 抱著 背著 提著 举著 躺著 睡著 等著 想著 笑著 哭著 活著 开著 关著 跟著 随著 沿著 朝著 向著 "
+         "试著 接著 靠著 听著 说著 唱著 牵著 骑著 推著 拉著 放著 挂著 写著 画著 飞著 飘著 下著 住著 留著 藏著 握著 望著 盯著 指著 围著 绕著 忙著 急著").split()
+# Forms that only traditional text uses: pronouns, quotation marks, the point between parts of a foreign name.
+OWN = {"甚麼": "什么", "甚么": "什么", "妳": "你", "牠": "它", "祂": "他", "「": "“", "」": "”", "『": "‘", "』": "’",
+       "〈": "《", "〉": "》", "・": "·", "‧": "·", "•": "·"}
 
 
 def rules(charsmap):
@@ -54,10 +64,15 @@ def fold_traditional(image):
     """The bytes of a .model whose text is folded; its pieces stay as they are."""
     with open(TABLE, encoding="utf-8") as f:
         simple = dict(line.rstrip("\n").split("\t") for line in f)
+    traditional = {}
+    for t, c in simple.items():
+        traditional.setdefault(c, []).append(t)
+    words = {"".join(w): word.replace("乾", "干").replace("著", "着")
+             for word in WORDS for w in itertools.product(*([c] + traditional.get(c, []) for c in word))}
     model = pb2.ModelProto.FromString(image)
     old = rules(model.normalizer_spec.precompiled_charsmap)
     pairs = {a: "".join(simple.get(c, c) for c in b) for a, b in old}
-    for t, s in simple.items():
+    for t, s in (simple | OWN | words).items():
         pairs.setdefault(t, s)
     model.normalizer_spec.precompiled_charsmap = compile_rules(pairs.items())
     return model.SerializeToString()

@@ -1,6 +1,7 @@
 """Raw pairs -> the two SentencePiece models and a filtered, tokenizable training set.
 
-Reads train.permissive.tsv.gz (source tag, zh, en) and the dev/test files; writes into --work:
+Reads train.permissive.tsv.gz (source tag, zh, en), lexicon.cedict.tsv.gz (zh, en) and the dev/test files; no pair with a side that
+equals a line of those, or of the sentences that the card shows, is kept. Writes into --work:
 source.spm, target.spm, train.tsv (tag, zh, en), prepare.json (counts). Deterministic; does nothing if already done.
 """
 import argparse
@@ -16,12 +17,17 @@ import sentencepiece as spm
 
 from normalizer import fold_traditional
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 SEED = 1
 VOCAB = 8000
 HELD_OUT = ["dev.tatoeba", "dev.3am", "dev.ntrex128", "test.tatoeba", "test.3am"]
+SHOWN = ["everyday.txt", "weak.tsv", "carry.tsv", "forms.tsv"]  # beside this file: what the model says to them stands in the card
 MANUALS = ("python-docs", "php-docs")
-KEEP = ("phrases", "tatoeba", "3am", "dialog-human", "dialog-mt", "mlqe-pe") + MANUALS
+KEEP = ("phrases", "tatoeba", "3am", "dialog-human", "dialog-mt", "mlqe-pe", "lexicon") + MANUALS
 SPM_MANUAL_LINES = 15000  # manuals are half of the pairs; the vocabulary should not be theirs
+
+# Glosses of the dictionary that speak about the entry instead of translating it; what is left are words and names.
+ABOUT_THE_ENTRY = re.compile(r"surname|variant|abbr|see also|\bsee\b|idiom|classifier|particle|\bused\b|dialect|prefix|suffix|radical|[\[(|;]|\bsb\b|\bsth\b")
 
 
 def fold(text):
@@ -39,6 +45,8 @@ def read_tsv(path):
 def wanted(tag, zh, en):
     if tag not in KEEP or not zh or not en or len(zh) > 120 or len(en) > 350:
         return False
+    if tag == "lexicon":
+        return 2 <= len(zh) <= 12 and len(en) <= 40 and not ABOUT_THE_ENTRY.search(en)
     if tag.startswith("dialog"):
         # Much of the dialogue English is typed without capitals or apostrophes ("hi i m looking"): not to be learnt.
         return not (en[0].islower() or re.search(r"\b(i|i m|don t|i d|it s)\b", en))
@@ -50,6 +58,8 @@ def held_out_keys(data):
     for name in HELD_OUT:
         for zh, en in read_tsv(os.path.join(data, name + ".tsv")):
             keys.update((("zh", fold(zh)), ("en", fold(en))))
+    for name in SHOWN:
+        keys.update(("zh", fold(row[0])) for row in read_tsv(os.path.join(HERE, name)))
     return keys - {("zh", ""), ("en", "")}
 
 
@@ -74,8 +84,10 @@ def main():
         return
     os.makedirs(a.work, exist_ok=True)
 
-    phrases = [["phrases"] + r for r in read_tsv(os.path.join(os.path.dirname(os.path.abspath(__file__)), "phrases.tsv"))]
-    rows = phrases + [r for r in read_tsv(os.path.join(a.data, "train.permissive.tsv.gz")) if len(r) == 3 and wanted(*r)]
+    phrases = [["phrases"] + r for r in read_tsv(os.path.join(HERE, "phrases.tsv"))]
+    lexicon = [["lexicon"] + r[-2:] for r in read_tsv(os.path.join(a.data, "lexicon.cedict.tsv.gz"))]
+    pairs = read_tsv(os.path.join(a.data, "train.permissive.tsv.gz"))
+    rows = phrases + [r for r in pairs + lexicon if len(r) == 3 and wanted(*r)]
     keys = held_out_keys(a.data)
     clean = [r for r in rows if ("zh", fold(r[1])) not in keys and ("en", fold(r[2])) not in keys]
     counts = {"leaks_dropped": len(rows) - len(clean)}
@@ -85,7 +97,7 @@ def main():
 
     rng = random.Random(SEED)
     manual = [r for r in clean if r[0] in MANUALS]
-    for_spm = [r for r in clean if r[0] not in MANUALS + ("phrases",)] + rng.sample(manual, SPM_MANUAL_LINES)
+    for_spm = [r for r in clean if r[0] not in MANUALS + ("phrases", "lexicon")] + rng.sample(manual, SPM_MANUAL_LINES)
     train_spm([r[1] for r in for_spm], os.path.join(a.work, "source"), 0.9998)
     train_spm([r[2] for r in for_spm], os.path.join(a.work, "target"), 0.9999)
 

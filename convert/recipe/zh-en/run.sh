@@ -1,26 +1,27 @@
 #!/bin/sh
-# From the raw pairs to the scored .ei8. Safe to kill and run again: each step goes on where it stopped.
+# From the raw pairs to the scored .ei8. Safe to kill at any point and to run again: each step goes on where it stopped.
 #
 #   ZHEN_DATA=<folder of the .tsv files> ZHEN_WORK=<folder for work> ./run.sh
 #
-# Optional: PYTHON, THREADS, STEPS and STEPS2 (of the two stages). With a libjemalloc.so.2 in JEMALLOC freed pages are kept for
-# a while, which helped on the virtual machine where this was trained (page faults are dear there).
+# Optional: PYTHON, THREADS, STEPS and STEPS2 (of the two stages), TRAIN (more flags of train.py, for trials); ZHEN_SETS="" leaves the
+# test sets alone. With a libjemalloc.so.2 in JEMALLOC freed pages are kept for a while, which helped on the virtual machine where this was trained (page faults are dear there).
 set -eu
 : "${ZHEN_DATA:?set ZHEN_DATA to the folder with train.permissive.tsv.gz}" "${ZHEN_WORK:?set ZHEN_WORK to a scratch folder}"
 here=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-python3}
 threads=${THREADS:-2}
-export ZHEN_DATA ZHEN_WORK OMP_NUM_THREADS="$threads" ONEDNN_PRIMITIVE_CACHE_CAPACITY=2000 PYTHONDONTWRITEBYTECODE=1
 work=$(mkdir -p "$ZHEN_WORK" && cd "$ZHEN_WORK" && pwd)
+data=$(cd "$ZHEN_DATA" && pwd)
+export ZHEN_DATA="$data" ZHEN_WORK="$work" OMP_NUM_THREADS="$threads" ONEDNN_PRIMITIVE_CACHE_CAPACITY=2000 PYTHONDONTWRITEBYTECODE=1
 (
     if [ -n "${JEMALLOC:-}" ]; then
         export LD_PRELOAD="$JEMALLOC" MALLOC_CONF=dirty_decay_ms:20000,muzzy_decay_ms:20000,oversize_threshold:0,narenas:1
     fi
     "$python" "$here/prepare.py"
     # Sampled target pieces first: a regularizer, but one that teaches to spell. Then the pieces as they will be wanted.
-    "$python" "$here/train.py" --threads "$threads" --run "$work/first" --steps "${STEPS:-16000}"
+    "$python" "$here/train.py" --threads "$threads" --run "$work/first" --steps "${STEPS:-16000}" ${TRAIN:-}
     "$python" "$here/train.py" --threads "$threads" --run "$work/second" --steps "${STEPS2:-24000}" \
-        --init "$work/first/last.pt" --plain --lr 7e-4 --dropout 0.15
+        --init "$work/first/last.pt" --plain --lr 7e-4 --dropout 0.15 ${TRAIN:-}
     "$python" "$here/export.py" --weights "$work/second/last.pt" --out "$work/export"
 )
 "$python" "$here/curve.py" "$work/first/log.csv" "$work/second/log.csv" > "$work/curve.svg"
@@ -28,15 +29,33 @@ work=$(mkdir -p "$ZHEN_WORK" && cd "$ZHEN_WORK" && pwd)
 cd "$here"
 go build -o "$work/edge-infer" ../../../cmd/edge-infer
 go build -o "$work/float32" ./float32
-"$work/edge-infer" convert "$work/export" -o "$work/zh-en.ei8" --force --name zh-en --from zh --to en --licence CC-BY-4.0 \
-    --source "trained from scratch by convert/recipe/zh-en" \
-    --attribution "Tatoeba, tatoeba.org, CC-BY 2.0 FR" \
-    --attribution "3AM image captions, MIT" \
-    --attribution "ConvLab-2 MultiWOZ-zh and CrossWOZ-en, Apache-2.0" \
-    --attribution "MLQE-PE English-Chinese post-edits of Wikipedia, CC0" \
-    --attribution "Python documentation: zh_CN translation CC0, English text PSF licence" \
-    --attribution "PHP manual, The PHP Documentation Group, CC-BY 3.0" \
-    --attribution "OpenCC, table of traditional characters, Apache-2.0"
-"$python" "$here/score.py" --model "$work/export" --out "$work/scores" --threads "$threads" \
-    --system "float32=$work/float32 $work/export" \
-    --system "int8=$work/edge-infer translate --tokens --batch 16 -m $work/zh-en.ei8"
+translate="$work/edge-infer translate --threads 1 --batch 16 -m $work/zh-en.ei8"
+convert() {
+    # CC-CEDICT is share-alike, so the weights are.
+    "$work/edge-infer" convert "$work/export" -o "$work/zh-en.ei8" --force --name zh-en --from zh --to en --licence CC-BY-SA-4.0 \
+        --source "trained from scratch by convert/recipe/zh-en" \
+        --attribution "Tatoeba, tatoeba.org, CC-BY 2.0 FR" \
+        --attribution "CC-CEDICT, cc-cedict.org, CC-BY-SA 3.0" \
+        --attribution "3AM image captions, MIT" \
+        --attribution "ConvLab-2 MultiWOZ-zh and CrossWOZ-en, Apache-2.0" \
+        --attribution "MLQE-PE English-Chinese post-edits of Wikipedia, CC0" \
+        --attribution "Python documentation: zh_CN translation CC0, English text PSF licence" \
+        --attribution "PHP manual, The PHP Documentation Group, CC-BY 3.0" \
+        --attribution "OpenCC, table of traditional characters, Apache-2.0"
+}
+convert
+"$python" "$here/choose.py" --model "$work/export" --command "$translate --tokens" --out "$work/choice.csv"
+convert # once more: with the search that was chosen
+
+score() {
+    "$python" "$here/score.py" --model "$work/export" --out "$work/scores" --pieces "int8=$translate --tokens --beam 1" "$@"
+}
+full() {
+    score --pieces "reference=$work/float32 $work/export" --pieces "beam=$translate --tokens" --text "translate=$translate" --sets "$@"
+}
+# The news take as long as all the others: a core each.
+full dev.ntrex128 &
+news=$!
+full ${ZHEN_SETS-test.tatoeba test.3am} dev.tatoeba dev.3am
+score --no-pytorch --sets dev.tatoeba/traditional dev.3am/traditional dev.tatoeba/full-width dev.3am/full-width
+wait $news

@@ -1,10 +1,11 @@
-"""Trains the model. Kill it at any point and start it again: it goes on from the last checkpoint, with the same batches.
+"""Trains the model. Kill it at any point and start it again: it goes on from the last checkpoint, with the same batches. last.pt is the end.
 
 Everything random is a function of (seed, epoch) or (seed, step), so the step number is the whole random state.
 """
 import argparse
 import contextlib
 import csv
+import glob
 import math
 import os
 import pickle
@@ -21,8 +22,8 @@ from prepare import MANUALS, read_tsv
 
 SEED = 1
 # Pairs of an epoch: all of a tag so many times, or a fresh random draw of so many.
-REPEAT = {"phrases": 6, "tatoeba": 2, "3am": 1, "dialog-human": 1, "mlqe-pe": 1}
-DRAW = {"dialog-mt": 10000, "manuals": 12000}
+REPEAT = {"phrases": 6, "tatoeba": 2, "3am": 1, "dialog-human": 1, "mlqe-pe": 2}
+DRAW = {"dialog-mt": 10000, "manuals": 16000, "lexicon": 30000}
 MAX_PIECES = 80
 BARE_END = 0.15       # so often a source loses its final full stop, which people do not type
 ALPHA = 0.2           # subword regularization
@@ -37,17 +38,31 @@ WARMUP = 800
 
 def epoch_batches(run, work, epoch, batch_tokens, plain):
     """The batches of an epoch, kept on disk: SentencePiece's sampling is not the same from one process to the next."""
-    path = os.path.join(run, "epoch.pkl")
+    path = os.path.join(run, f"epoch{epoch}.pkl")
     if os.path.exists(path):
         with open(path, "rb") as f:
             key, batches = pickle.load(f)
-        if key == (epoch, batch_tokens, plain):
+        if key == (batch_tokens, plain):
             return batches
     batches = make_batches(work, epoch, batch_tokens, plain)
     with open(path + ".tmp", "wb") as f:
-        pickle.dump(((epoch, batch_tokens, plain), batches), f)
+        pickle.dump(((batch_tokens, plain), batches), f)
     os.replace(path + ".tmp", path)
+    # The last checkpoint may lie in the epoch before this one; older ones are not needed again.
+    for old in glob.glob(os.path.join(run, "epoch*.pkl")):
+        if old not in (path, os.path.join(run, f"epoch{epoch - 1}.pkl")):
+            os.remove(old)
     return batches
+
+
+def resume_log(path, step):
+    """Drops what a killed run logged after the checkpoint from which it goes on, a line cut in the middle included."""
+    if os.path.exists(path):
+        with open(path, newline="") as f:
+            head, *rows = f.read().splitlines(keepends=True) or [""]
+        with open(path + ".tmp", "w", newline="") as f:
+            f.writelines([head] + [r for r in rows if r.endswith("\n") and int(r.split(",")[0]) <= step] if head.endswith("\n") else [])
+        os.replace(path + ".tmp", path)
 
 
 def once_on_both(pattern, zh, en):
@@ -180,6 +195,8 @@ def main():
     a = ap.parse_args()
     run = a.run or a.work
     os.makedirs(run, exist_ok=True)
+    if os.path.exists(os.path.join(run, "last.pt")) and not a.bench:
+        return
     torch.set_num_threads(a.threads)
     torch.manual_seed(SEED)
     amp = not a.fp32
@@ -216,10 +233,12 @@ def main():
         return {n: v.clone() for (n, _), v in zip(model.named_parameters(), values)}
 
     log_path = os.path.join(run, "log.csv")
+    if not a.bench:
+        resume_log(log_path, step)
     t0, window, done_tokens, sum_nll, sum_n = time.time(), time.time(), 0, 0.0, 0
     before, end = time.time(), progress >= 1
     while not end:
-        if at == len(batches):
+        if at >= len(batches):
             epoch, at = epoch + 1, 0
             batches = epoch_batches(run, a.work, epoch, a.batch_tokens, a.plain)
         drop.start_step(SEED * 1000003 + step)
@@ -258,7 +277,7 @@ def main():
             dev_nll, bleu, sample = dev.score(model, amp)
             for p, r in zip(params, raw):
                 p.data.copy_(r)
-            fresh = not os.path.exists(log_path)
+            fresh = not os.path.exists(log_path) or os.path.getsize(log_path) == 0
             with open(log_path, "a", newline="") as f:
                 w = csv.writer(f)
                 if fresh:
