@@ -4,7 +4,8 @@
 #   ZHEN_DATA=<folder of the .tsv files> ZHEN_WORK=<folder for work> ./run.sh
 #
 # Optional: PYTHON, THREADS, STEPS and STEPS2 (of the two stages), TRAIN (more flags of train.py, for trials); ZHEN_SETS="" leaves the
-# test sets alone. With a libjemalloc.so.2 in JEMALLOC freed pages are kept for a while, which helped on the virtual machine where this was trained (page faults are dear there).
+# test sets alone. With a libjemalloc.so.2 in JEMALLOC freed pages are kept for a while, which helped on the virtual machine where
+# this was trained (page faults are dear there).
 set -eu
 : "${ZHEN_DATA:?set ZHEN_DATA to the folder with train.permissive.tsv.gz}" "${ZHEN_WORK:?set ZHEN_WORK to a scratch folder}"
 here=$(cd "$(dirname "$0")" && pwd)
@@ -20,7 +21,7 @@ export ZHEN_DATA="$data" ZHEN_WORK="$work" OMP_NUM_THREADS="$threads" ONEDNN_PRI
     "$python" "$here/prepare.py"
     # Sampled target pieces first: a regularizer, but one that teaches to spell. Then the pieces as they will be wanted.
     "$python" "$here/train.py" --threads "$threads" --run "$work/first" --steps "${STEPS:-16000}" ${TRAIN:-}
-    "$python" "$here/train.py" --threads "$threads" --run "$work/second" --steps "${STEPS2:-24000}" \
+    "$python" "$here/train.py" --threads "$threads" --run "$work/second" --steps "${STEPS2:-14972}" \
         --init "$work/first/last.pt" --plain --lr 7e-4 --dropout 0.15 ${TRAIN:-}
     "$python" "$here/export.py" --weights "$work/second/last.pt" --out "$work/export"
 )
