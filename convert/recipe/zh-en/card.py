@@ -50,7 +50,8 @@ class Card:
         rows = []
         for name in filter(self.results.get, SETS):
             r = self.results[name]
-            for system, s in r["systems"].items():
+            for system in filter(r["systems"].get, SYSTEMS):
+                s = r["systems"][system]
                 differ = "" if system in ("pytorch", "translate", "beam") else s.get("differ", "")
                 rows.append([name, r["lines"], SYSTEMS[system], f"{s['bleu']:.2f}", f"{s['chrf']:.2f}", s["broken"], differ])
         signatures = next(iter(self.results.values()))["signatures"]
@@ -60,7 +61,8 @@ class Card:
     def choice(self):
         with open(os.path.join(self.work, "choice.csv"), newline="") as f:
             rows = list(csv.reader(f))
-        return table(rows[0], rows[1:])
+        head = [h.replace("_", " ").replace("mean", "mean BLEU").replace("broken", "looping or empty") for h in rows[0]]
+        return table(head, rows[1:])
 
     def said(self, name):
         lines = self.lines(name)

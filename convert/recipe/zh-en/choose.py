@@ -1,4 +1,5 @@
-"""Beam and length penalty, chosen on the dev sets: the highest BLEU, the mean over the sets; among equals the smallest beam.
+"""Beam and length penalty, chosen on the dev sets: of those within NOISE of the highest BLEU, the mean over the sets, the one with the
+fewest lines that loop or come out empty.
 
 choose.py --model FOLDER --command "edge-infer translate --tokens -m FILE" --out CSV. The choice goes into the folder's
 generation_config.json: what convert makes of the folder then searches so unless told otherwise.
@@ -17,6 +18,7 @@ from score import measure, pipe, read_set
 
 SETS = ["dev.tatoeba", "dev.3am", "dev.ntrex128"]
 TRIED = [(1, 0), (2, 0), (2, 1), (4, 0), (4, 0.6), (4, 1), (4, 1.4)]  # beams, penalties
+NOISE = 0.1
 
 
 def main():
@@ -31,18 +33,20 @@ def main():
     sets = [(name, *read_set(a.data, name)) for name in SETS]
 
     def tried(beam, penalty):
-        row = {"beam": beam, "length_penalty": penalty, "mean": 0.0}
+        row = {"beam": beam, "length_penalty": penalty, "mean": 0.0, "broken": 0}
         for name, zh, en in sets:
             out = pipe(f"{a.command} --beam {beam} --length-penalty {penalty}", [" ".join(src.encode(z, out_type=str)[-500:]) for z in zh])
             scores, _ = measure([tgt.decode(h.split()) for h in out], en)
-            row |= {f"{name} BLEU": f"{scores['bleu']:.2f}", f"{name} chrF": f"{scores['chrf']:.2f}", f"{name} broken": scores["broken"]}
+            row |= {f"{name} BLEU": f"{scores['bleu']:.2f}", f"{name} chrF": f"{scores['chrf']:.2f}"}
+            row["broken"] += scores["broken"]
             row["mean"] += scores["bleu"] / len(sets)
         print(row, file=sys.stderr, flush=True)
         return row
 
     with concurrent.futures.ThreadPoolExecutor(2) as two:  # the work is in the commands
         rows = list(two.map(tried, *zip(*TRIED)))
-    best = max(rows, key=lambda r: (round(r["mean"], 2), -r["beam"]))
+    top = max(r["mean"] for r in rows)
+    best = min((r for r in rows if r["mean"] > top - NOISE), key=lambda r: (r["broken"], r["beam"]))
     for row in rows:
         row["mean"] = f"{row['mean']:.2f}"
     with open(a.out + ".tmp", "w", newline="") as f:

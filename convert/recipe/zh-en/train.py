@@ -167,7 +167,7 @@ class Dev:
         with torch.autocast("cpu", torch.bfloat16) if amp else contextlib.nullcontext():
             hyp = self.tgt_spm.decode(model.greedy(self.src[:100] + [self.src_spm.encode("我正在吃饭", add_eos=True)]))
         model.drop = drop
-        return nll / n, sacrebleu.corpus_bleu(hyp[:100], [self.refs[:100]]).score, hyp[100]
+        return nll / n, sacrebleu.corpus_bleu(hyp[:-1], [self.refs[:100]]).score, hyp[-1]
 
 
 def save(path, obj):
