@@ -30,6 +30,7 @@ type RNNOptions struct {
 type rnnSettings struct {
 	Activation      string            `json:"activation"`       // of nn.RNN: tanh (its default) or relu
 	HeadActivations []string          `json:"head_activations"` // one for each linear layer behind; "": none
+	Fine            bool              `json:"fine"`             // the last linear layer takes its input as two int8
 	Output          string            `json:"output"`           // steps (default), last or state
 	Softmax         bool              `json:"softmax"`
 	Tokenizer       string            `json:"tokenizer"`  // words, chars, tokens (with spaces between) or sentencepiece
@@ -251,6 +252,18 @@ func readSettings(src string, o RNNOptions) (*rnnSettings, string, error) {
 		settings.Map[ours] = theirs
 	}
 	return settings, path, nil
+}
+
+// finish does what the settings say of the whole model; path is where they come from.
+func (s *rnnSource) finish(settings *rnnSettings, path string) error {
+	if settings.Fine {
+		n := len(s.config.Head)
+		if n == 0 {
+			return failure(path, "says \"fine\" of a model without a linear layer", "leave it out")
+		}
+		s.config.Head[n-1].Fine = true
+	}
+	return s.words(settings, path)
 }
 
 // words makes the tokenizer that the settings name; path is where they come from, and relative names start there.

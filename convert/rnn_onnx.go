@@ -95,7 +95,7 @@ func (s *rnnSource) onnx(g *onnx.Graph, o RNNOptions) error {
 	for _, name := range g.Outputs {
 		if v, ok := c.values[name]; ok && c.whole(v) {
 			s.config.Output = v.output
-			return s.words(settings, settingsPath)
+			return s.finish(settings, settingsPath)
 		}
 	}
 	return failure(s.path, "no output of the graph is the end of its chain of layers", onnxDo)

@@ -288,6 +288,39 @@ func TestRNNGoldens(t *testing.T) {
 	}
 }
 
+// TestRNNFine: a last layer whose input is two int8, in the same bounds and with the same bytes everywhere.
+func TestRNNFine(t *testing.T) {
+	for _, name := range []string{"words-pt", "words-tied-pt"} {
+		var c rnnCase
+		if err := readJSON(filepath.Join(rnnFolder, "golden", name+".golden.json"), &c); err != nil {
+			t.Fatal(err)
+		}
+		o := RNNOptions{Settings: filepath.Join(t.TempDir(), "settings.json")}
+		fine := strings.Replace(string(c.Settings), "{", `{"fine": true, `, 1)
+		if err := os.WriteFile(o.Settings, []byte(fine), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		s, err := openRNN(filepath.Join(rnnFolder, "golden", name+".pt"), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if heads := s.config.Head; heads[0].Fine || !heads[len(heads)-1].Fine {
+			t.Errorf("%s: the linear layers are %+v", name, heads)
+		}
+		checkRNN(t, s, &c)
+	}
+	for settings, want := range map[string]string{`{"fine": true, "head_activations": ["", "tanh"]}`: "is fine and has an activation", `{"fine": 3}`: "not the JSON"} {
+		path := filepath.Join(t.TempDir(), "settings.json")
+		if err := os.WriteFile(path, []byte(settings), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Convert(context.Background(), filepath.Join(rnnFolder, "golden", "words-pt.pt"), filepath.Join(t.TempDir(), "x.ei8"), Options{RNN: RNNOptions{Settings: path}})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", settings, err, want)
+		}
+	}
+}
+
 // TestRNNLegacyTorch: the form of PyTorch before 1.6 gives the very file that today's gives, tied weights too.
 func TestRNNLegacyTorch(t *testing.T) {
 	dir := t.TempDir()

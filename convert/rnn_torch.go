@@ -98,7 +98,7 @@ func (s *rnnSource) torch(c *checkpoint.Checkpoint, prefixes []string, o RNNOpti
 				Reason: fmt.Sprintf("of shape %v has no place in the models that this version runs", t.shape(name))}
 		}
 	}
-	return s.words(settings, settingsPath)
+	return s.finish(settings, settingsPath)
 }
 
 func quoted(names []string) string {

@@ -22,6 +22,7 @@ type rnn struct {
 	embed  embedding // Vocab > 0
 	layers []rnnLayer
 	head   []linear
+	rest   []linear             // head without its biases, for the second part of a fine layer's input
 	acts   []kernels.Activation // of head
 	tokens *text.Tokenizer      // nil: the input is values or bare ids
 }
@@ -97,6 +98,8 @@ func bindRNN(file *modelfile.File, cfg *RNNConfig) (*rnn, error) {
 		} else {
 			r.head = append(r.head, b.linear(name, h.Size, in))
 		}
+		r.rest = append(r.rest, r.head[i])
+		r.rest[i].Bias = nil
 		r.acts = append(r.acts, headActivations[h.Activation])
 		if in = h.Size; in >= maxDim-16 && i < len(cfg.Head)-1 {
 			return nil, &ModelError{file.Path(), name, fmt.Sprintf("puts out %d values, at most %d may follow", in, maxDim-17)}

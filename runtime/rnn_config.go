@@ -40,6 +40,9 @@ type RNNLayer struct {
 type RNNHead struct {
 	Size       int    `json:"size"`
 	Activation string `json:"activation,omitempty"` // "": none; those of TransformerConfig, and tanh, sigmoid
+
+	// Fine layers take their input as two int8, the second for what rounding takes from the first. They have no activation.
+	Fine bool `json:"fine,omitempty"`
 }
 
 // The recurrent cells.
@@ -114,6 +117,9 @@ func (c *RNNConfig) validate() error {
 		}
 		if _, ok := headActivations[h.Activation]; !ok {
 			return fmt.Errorf("the activation %q of linear layer %d is not known", h.Activation, i)
+		}
+		if h.Fine && h.Activation != "" {
+			return fmt.Errorf("linear layer %d is fine and has an activation: it may have one of them", i)
 		}
 	}
 	switch c.Output {

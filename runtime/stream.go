@@ -171,8 +171,14 @@ func (s *Stream) allocate(a *arena) {
 	s.gates = take[float32](a, act, rows, gates)
 	s.product = take[float32](a, act, o.Batch, product)
 	s.raw = take[float32](a, act, o.Batch, units)
-	s.q8 = take[int8](a, act, max(rows*s.width, s.headRows*s.headLD))
-	s.qScale = take[float32](a, act, max(rows, s.headRows))
+	parts := 1
+	for _, h := range c.Head {
+		if h.Fine {
+			parts = 2
+		}
+	}
+	s.q8 = take[int8](a, act, parts*max(rows*s.width, s.headRows*s.headLD))
+	s.qScale = take[float32](a, act, parts*max(rows, s.headRows))
 	s.hq = take[int8](a, act, o.Batch, max(units, state))
 	s.hScale = take[float32](a, act, o.Batch)
 	s.head = take[float32](a, act, s.headRows, s.headLD)

@@ -36,7 +36,7 @@ func (s *Stream) chunk(first, steps int) error {
 	cell := 0
 	for i := range s.m.layers {
 		l := &s.m.layers[i]
-		if err := s.quantizeRows(s.x, s.width, in, steps*batch, &l.directions[0].input); err != nil {
+		if err := s.quantizeRows(s.q8, s.qScale, s.x, s.width, in, steps*batch, &l.directions[0].input); err != nil {
 			return err
 		}
 		for d := range l.directions {
@@ -51,14 +51,13 @@ func (s *Stream) chunk(first, steps int) error {
 	return s.output(first, steps)
 }
 
-// quantizeRows quantizes rows of n values, ld apart, for a product with w.
-func (s *Stream) quantizeRows(x []float32, ld, n, rows int, w *linear) error {
+// quantizeRows quantizes rows of n values, ld apart, for a product with w: q [rows, w.K], scale [rows].
+func (s *Stream) quantizeRows(q []int8, scale, x []float32, ld, n, rows int, w *linear) error {
 	for i := range rows {
-		scale, ok := s.set.QuantizeRow(s.q8[i*w.K:][:w.K], x[i*ld:][:n])
-		if !ok {
+		var ok bool
+		if scale[i], ok = s.set.QuantizeRow(q[i*w.K:][:w.K], x[i*ld:][:n]); !ok {
 			return &ModelError{s.path, w.name, "its input is no longer finite: the weights do not fit this model, or are broken"}
 		}
-		s.qScale[i] = scale
 	}
 	return nil
 }
@@ -230,12 +229,10 @@ func (s *Stream) output(first, steps int) error {
 	width, in := s.m.cfg.OutputWidth(), s.m.cfg.Layers[len(s.m.cfg.Layers)-1].Width()
 	if s.direct(width, first, steps) {
 		// Thousands of words for each step: one matrix product, straight to where they are wanted.
-		w := &s.m.head[0]
-		if err := s.quantizeRows(s.x, s.width, in, steps, w); err != nil {
+		dst := c.dst[first*width:][:steps*width]
+		if err := s.headLayer(0, dst, width, s.x, s.width, in, steps); err != nil {
 			return err
 		}
-		dst := c.dst[first*width:][:steps*width]
-		s.linear(dst, width, s.q8, s.qScale, steps, w, s.m.acts[0], nil)
 		s.softmaxRows(dst, width, width, steps)
 		return nil
 	}
@@ -294,14 +291,40 @@ func (s *Stream) last(x []float32, slot, first int) {
 func (s *Stream) runHead(n, in int) error {
 	ld := s.headLD
 	for i := range s.m.head {
-		w := &s.m.head[i]
-		if err := s.quantizeRows(s.head, ld, in, n, w); err != nil {
+		if err := s.headLayer(i, s.head, ld, s.head, ld, in, n); err != nil {
 			return err
 		}
-		s.linear(s.head, ld, s.q8, s.qScale, n, w, s.m.acts[i], nil)
 		in = s.m.cfg.Head[i].Size
 	}
 	s.softmaxRows(s.head, ld, in, n)
+	return nil
+}
+
+// headLayer runs linear layer i over rows of n values, ld apart. dst may be x, which is scratch afterwards.
+//
+//	x = scale*q + scale'*q' + what is lost: a 15 bit input where the layer is fine, else the first term alone
+func (s *Stream) headLayer(i int, dst []float32, dstLD int, x []float32, ld, n, rows int) error {
+	w := &s.m.head[i]
+	if err := s.quantizeRows(s.q8, s.qScale, x, ld, n, rows, w); err != nil {
+		return err
+	}
+	fine := s.m.cfg.Head[i].Fine
+	q, scale := s.q8[rows*w.K:], s.qScale[rows:]
+	if fine {
+		for r := range rows {
+			row, first, unit := x[r*ld:][:n], s.q8[r*w.K:], s.qScale[r]
+			for j := range row {
+				row[j] -= float32(float32(first[j]) * unit)
+			}
+		}
+		if err := s.quantizeRows(q, scale, x, ld, n, rows, w); err != nil {
+			return err
+		}
+	}
+	s.linear(dst, dstLD, s.q8, s.qScale, rows, w, s.m.acts[i], nil)
+	if fine {
+		s.linear(dst, dstLD, q, scale, rows, &s.m.rest[i], kernels.ActNone, dst)
+	}
 	return nil
 }
 

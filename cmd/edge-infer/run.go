@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -102,7 +101,7 @@ func (f *runFlags) run(ctx context.Context, name string) (err error) {
 		options.MaxSteps = 1
 	}
 	if _, err := m.PlanStream(options); err != nil {
-		return asUsageError(err)
+		return asUsageError(err) // a model of another family, before any input is read
 	}
 	cfg := m.RNNConfig()
 	if f.stream && cfg.Backward() {
@@ -142,9 +141,9 @@ func (f *runFlags) run(ctx context.Context, name string) (err error) {
 	}
 	defer out.Abort()
 	if strings.EqualFold(filepath.Ext(f.output), ".npy") {
-		_, err = out.Write(y.npy(cfg.Output == edge.OutputSteps))
+		err = y.writeNPY(out, cfg.Output == edge.OutputSteps)
 	} else {
-		_, err = out.Write(y.csv())
+		err = y.writeCSV(out)
 	}
 	if err != nil {
 		return err
@@ -192,7 +191,7 @@ func (f *runFlags) saveState(s *edge.Stream) error {
 		return err
 	}
 	defer out.Abort()
-	if _, err := out.Write(npyFile(s.Snapshot(nil, 0), s.StateSize())); err != nil {
+	if err := writeNPY(out, s.Snapshot(nil, 0), s.StateSize()); err != nil {
 		return err
 	}
 	return out.Finish()
@@ -218,12 +217,11 @@ func (f *runFlags) read(in *os.File, isArray bool, cfg *edge.RNNConfig) (*sequen
 		width = 1 // a token id a step
 	}
 	if !isArray {
-		x := &sequences{count: 1, width: width}
+		x, row := &sequences{count: 1, width: width}, make([]float32, width)
 		scanner := bufio.NewScanner(in)
 		scanner.Buffer(nil, maxLine)
 		for n := 1; scanner.Scan(); n++ {
-			row, err := parseRow(scanner.Text(), width)
-			if err != nil {
+			if err := parseRow(row, scanner.Text()); err != nil {
 				return nil, &edge.InputError{Reason: fmt.Sprintf("line %d: %v", n, err)}
 			}
 			x.values = append(x.values, row...)
@@ -284,6 +282,7 @@ func floatsOf(path string, f *npy.File) (*array, error) {
 		return nil, asInputError(path, err)
 	}
 	out, row := &array{shape: append([]int{}, a.Shape...)}, make([]float64, a.Cols())
+	out.values = make([]float32, 0, a.Rows()*a.Cols())
 	for i := range a.Rows() {
 		if err := a.Row(row, i); err != nil {
 			return nil, asInputError(path, err)
@@ -298,22 +297,26 @@ func floatsOf(path string, f *npy.File) (*array, error) {
 	return out, nil
 }
 
-// parseRow reads a line of CSV: numbers with commas, semicolons, tabs or spaces between.
-func parseRow(line string, width int) ([]float32, error) {
-	fields := strings.FieldsFunc(line, func(r rune) bool { return r == ',' || r == ';' || r == '\t' || r == ' ' || r == '\r' })
-	if len(fields) != width {
-		return nil, fmt.Errorf("%d values, this model takes %d a step", len(fields), width)
-	}
-	row := make([]float32, width)
-	for i, s := range fields {
-		v, err := strconv.ParseFloat(s, 32)
-		if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, fmt.Errorf("column %d: %.40q is not a number that float32 can hold", i+1, s)
+// parseRow reads a line of CSV into row, which it must fill: numbers with commas, semicolons, tabs or spaces between.
+func parseRow(row []float32, line string) error {
+	n := 0
+	for s := range strings.FieldsFuncSeq(line, isSeparator) {
+		if n < len(row) {
+			v, err := strconv.ParseFloat(s, 32)
+			if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
+				return fmt.Errorf("column %d: %.40q is not a number that float32 can hold", n+1, s)
+			}
+			row[n] = float32(v)
 		}
-		row[i] = float32(v)
+		n++
 	}
-	return row, nil
+	if n != len(row) {
+		return fmt.Errorf("%d values, this model takes %d a step", n, len(row))
+	}
+	return nil
 }
+
+func isSeparator(r rune) bool { return r == ',' || r == ';' || r == '\t' || r == ' ' || r == '\r' }
 
 // ids turns a row of numbers into token ids.
 func ids(values []float32, vocab int) ([]int32, error) {
@@ -371,6 +374,7 @@ func (f *runFlags) lines(ctx context.Context, in *os.File, s *edge.Stream, cfg *
 		width = 1
 	}
 	y := &sequences{count: 1, steps: 1, width: cfg.OutputWidth(), values: make([]float32, cfg.OutputWidth())}
+	row, text := make([]float32, width), []byte(nil)
 	next, bad, total := fromLines(in, ""), 0, 0
 	for {
 		lines, err := next(ctx, 1)
@@ -382,7 +386,7 @@ func (f *runFlags) lines(ctx context.Context, in *os.File, s *edge.Stream, cfg *
 		}
 		for _, l := range lines {
 			total++
-			row, err := parseRow(l.text, width)
+			err := parseRow(row, l.text)
 			if l.err != nil {
 				err = l.err
 			}
@@ -394,14 +398,14 @@ func (f *runFlags) lines(ctx context.Context, in *os.File, s *edge.Stream, cfg *
 			} else if err == nil {
 				err = s.Step(y.values, row)
 			}
-			text := y.csv()
+			text = appendCSV(text[:0], y.values)
 			if err != nil {
 				var model *edge.ModelError
 				if errors.As(err, &model) {
 					return err
 				}
 				bad++
-				text = []byte("\n")
+				text = append(text[:0], '\n')
 				fmt.Fprintf(os.Stderr, "edge-infer: %s: %v\n", l.where, err)
 			}
 			if _, err := out.Write(text); err != nil {
@@ -421,21 +425,29 @@ func (f *runFlags) lines(ctx context.Context, in *os.File, s *edge.Stream, cfg *
 	return nil
 }
 
-// csv writes a row a line; numbers as short as they can be read back exactly.
-func (s *sequences) csv() []byte {
-	var b []byte
-	for i, v := range s.values {
-		b = strconv.AppendFloat(b, float64(v), 'g', -1, 32)
-		if (i+1)%s.width == 0 {
-			b = append(b, '\n')
-		} else {
+// appendCSV writes a row as a line; numbers as short as they can be read back exactly.
+func appendCSV(b []byte, row []float32) []byte {
+	for i, v := range row {
+		if i > 0 {
 			b = append(b, ',')
 		}
+		b = strconv.AppendFloat(b, float64(v), 'g', -1, 32)
 	}
-	return b
+	return append(b, '\n')
 }
 
-func (s *sequences) npy(steps bool) []byte {
+func (s *sequences) writeCSV(w io.Writer) error {
+	var line []byte
+	for at := 0; at < len(s.values); at += s.width {
+		line = appendCSV(line[:0], s.values[at:at+s.width])
+		if _, err := w.Write(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *sequences) writeNPY(w io.Writer, steps bool) error {
 	var shape []int
 	if s.batch {
 		shape = append(shape, s.count)
@@ -443,11 +455,11 @@ func (s *sequences) npy(steps bool) []byte {
 	if steps {
 		shape = append(shape, s.steps)
 	}
-	return npyFile(s.values, append(shape, s.width)...)
+	return writeNPY(w, s.values, append(shape, s.width)...)
 }
 
-// npyFile is a .npy file of version 1.0: magic, header padded to 64 bytes, float32.
-func npyFile(values []float32, shape ...int) []byte {
+// writeNPY writes a .npy file of version 1.0: magic, header padded to 64 bytes, float32.
+func writeNPY(w io.Writer, values []float32, shape ...int) error {
 	text := make([]string, len(shape))
 	for i, n := range shape {
 		text[i] = strconv.Itoa(n)
@@ -456,11 +468,16 @@ func npyFile(values []float32, shape ...int) []byte {
 	for (10+len(header)+1)%64 != 0 {
 		header += " "
 	}
-	header += "\n"
-	var b bytes.Buffer
-	b.WriteString("\x93NUMPY\x01\x00")
-	_ = binary.Write(&b, binary.LittleEndian, uint16(len(header)))
-	b.WriteString(header)
-	_ = binary.Write(&b, binary.LittleEndian, values)
-	return b.Bytes()
+	b := binary.LittleEndian.AppendUint16([]byte("\x93NUMPY\x01\x00"), uint16(len(header)+1))
+	b = append(append(b, header...), '\n')
+	for _, v := range values {
+		if b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v)); len(b) >= 4096 {
+			if _, err := w.Write(b); err != nil {
+				return err
+			}
+			b = b[:0]
+		}
+	}
+	_, err := w.Write(b)
+	return err
 }

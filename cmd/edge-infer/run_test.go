@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -45,13 +46,14 @@ func TestRun(t *testing.T) {
 	x, y, state := filepath.Join(dir, "x.npy"), filepath.Join(dir, "y.npy"), filepath.Join(dir, "state.npy")
 	var values []float32
 	for _, line := range strings.Fields(whole) {
-		row, err := parseRow(line, 7)
+		row := make([]float32, 7)
+		err := parseRow(row, line)
 		if err != nil {
 			t.Fatal(err)
 		}
 		values = append(values, row...)
 	}
-	if err := os.WriteFile(x, npyFile(values, 9, 7), 0o666); err != nil {
+	if err := os.WriteFile(x, npyBytes(values, 9, 7), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	runProgram(t, "", "run", model, "-i", x, "-o", y).expect(t, exitOK)
@@ -69,7 +71,7 @@ func TestRun(t *testing.T) {
 		t.Error("two pieces with a state between differ")
 	}
 	// Two sequences are each one by itself.
-	if err := os.WriteFile(x, npyFile(append(append([]float32{}, values[:35]...), values[:35]...), 2, 5, 7), 0o666); err != nil {
+	if err := os.WriteFile(x, npyBytes(append(append([]float32{}, values[:35]...), values[:35]...), 2, 5, 7), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	twice := runProgram(t, "", "run", model, "-i", x).stdout
@@ -104,10 +106,10 @@ func TestRunBadInput(t *testing.T) {
 		{"nothing", "", []string{model}, exitInput, "no lines"},
 		{"bad line in a stream", good + "x\n" + good, []string{model, "--stream"}, exitInput, "1 of 3 lines"},
 		{"streaming backwards", good, []string{both, "--stream"}, exitUse, "reads from the end"},
-		{"another shape", "", []string{model, "-i", write("a.npy", string(npyFile(make([]float32, 6), 1, 6)))}, exitInput, "the shape is [1 6]"},
+		{"another shape", "", []string{model, "-i", write("a.npy", string(npyBytes(make([]float32, 6), 1, 6)))}, exitInput, "the shape is [1 6]"},
 		{"no array", "", []string{model, "-i", write("b.npy", "hello")}, exitInput, "b.npy"},
-		{"cut array", "", []string{model, "-i", write("c.npy", string(npyFile(make([]float32, 7), 1, 7)[:140]))}, exitInput, "c.npy"},
-		{"a state of another model", good, []string{model, "--state", write("d.npy", string(npyFile(make([]float32, 3), 3)))}, exitInput, "3 values"},
+		{"cut array", "", []string{model, "-i", write("c.npy", string(npyBytes(make([]float32, 7), 1, 7)[:140]))}, exitInput, "c.npy"},
+		{"a state of another model", good, []string{model, "--state", write("d.npy", string(npyBytes(make([]float32, 3), 3)))}, exitInput, "3 values"},
 		{"a broken state", good, []string{model, "--state", write("e.npy", "\x93NUMPY")}, exitInput, "e.npy"},
 		{"a token too high", "1\n11\n", []string{ids}, exitInput, "step 2: token 11"},
 		{"half a token", "1.5\n", []string{ids}, exitInput, "token 1.5"},
@@ -122,4 +124,10 @@ func TestRunBadInput(t *testing.T) {
 			runProgram(t, c.stdin, append([]string{"run"}, c.args...)...).expect(t, c.code, c.stderr)
 		})
 	}
+}
+
+func npyBytes(values []float32, shape ...int) []byte {
+	var b bytes.Buffer
+	_ = writeNPY(&b, values, shape...) // a buffer takes everything
+	return b.Bytes()
 }

@@ -79,3 +79,30 @@ func TestNextWordsInt8(t *testing.T) {
 		}
 	}
 }
+
+// TestNextWordsAllocateNothing: not a word, not a text.
+func TestNextWordsAllocateNothing(t *testing.T) {
+	for _, name := range []string{"rnn", "lstm"} {
+		image, ok := models.Get(name)
+		if !ok {
+			t.Skip("built without models")
+		}
+		m, err := edge.OpenEmbedded(name, image)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		s, err := m.NewStream(edge.StreamOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dst, ids := make([]float32, 3*m.RNNConfig().Vocab), []int32{5, 9, 700}
+		if n := testing.AllocsPerRun(10, func() {
+			if s.StepTokens(dst[:m.RNNConfig().Vocab], ids[:1]) != nil || s.RunTokens(dst, ids, 3, nil) != nil || s.Feed(dst[:m.RNNConfig().Vocab], ids) != nil {
+				t.Fatal("a step failed")
+			}
+		}); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}

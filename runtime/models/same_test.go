@@ -60,7 +60,7 @@ func hashOf(values any) string {
 // threads, on every architecture: the hashes were taken on amd64. A model that is trained anew has a new one.
 func TestRecurrentSameBits(t *testing.T) {
 	const texts, steps = 32, 12
-	for name, want := range map[string]string{"lstm": "16e199bf7087093e", "rnn": "c85c46b3529c49c7"} {
+	for name, want := range map[string]string{"lstm": "1d82f55fa5bbbbc6", "rnn": "f84f3e4301f910dc"} {
 		t.Run(name, func(t *testing.T) {
 			m := openModel(t, name)
 			cfg := m.RNNConfig()

@@ -14,3 +14,4 @@ for kind in rnn lstm; do
         --source "convert/recipe/next-word" --attribution "Sentences of Tatoeba (https://tatoeba.org), CC-BY 2.0 FR")
 done
 "$python" "$here/stories.py" "$PAIRS" "$models/recall.tsv.gz"
+"$python" "$here/contexts.py" "$WORK" "$models/recall.tsv.gz" "$models/testdata/next-words.tsv.gz"
