@@ -206,6 +206,7 @@ type Classifier struct {
 	exhaustive bool    // the metric is not one that the int8 rows serve
 	relative   float64 // see relativeError
 	underflow  float64 // what squares or products below the range of float64 may take off a distance
+	spread     float64 // of minkowski: how many times its distance the 1-norm is at most
 
 	count   int // queries added
 	x       []float64
@@ -311,6 +312,11 @@ func (m *Model) NewClassifier(o KNNOptions) (*Classifier, error) {
 		c.underflow = math.Sqrt(float64(k.cfg.Cols)) * 0x1p-530
 	case dotProduct:
 		c.underflow = float64(k.cfg.Cols) * 0x1p-1070
+	case minkowski:
+		// Powers and roots are right to far less than 2^-30; a power that lost digits, or all, was below 2^-1000.
+		n := float64(k.cfg.Cols)
+		c.spread = pow64(n, 1-1/o.P) * (1 + 0x1p-30)
+		c.underflow = pow64(n*0x1p-1000, 1/o.P) * (1 + 0x1p-30)
 	}
 	c.exhaustive = o.RankAll || !m.knn.serves(c.metric)
 	c.allocate(&arena{})
@@ -326,7 +332,7 @@ func (k *knn) serves(m metric) bool {
 		return k.cfg.Class == ClassDot
 	case cosine:
 		return k.cfg.Class == ClassDot && k.cfg.Cosine
-	case manhattan, chebyshev:
+	case manhattan, chebyshev, minkowski:
 		return k.cfg.Class == ClassDifference
 	}
 	return false

@@ -17,6 +17,7 @@ import (
 //	cosine              the same                                        must reach (1 - τ) |x| |w| - x·center
 //	manhattan           scale Σ|q_x - q| <= τ + e_x + e                 e in the 1-norm
 //	chebyshev           scale max|q_x - q| <= τ + e_x + e               e in the maximum norm
+//	minkowski           scale Σ|q_x - q| <= cols^(1-1/p) τ + e_x + e    by the inequality of power means, as manhattan
 //
 // kernels.Survivors computes each as one polynomial in float32 with products and sums rounded one by one: at most 8 roundings
 // of terms whose magnitudes add up to what slack multiplies below, 2^-21 of it. slack is four times that. Terms below the
@@ -118,7 +119,7 @@ func (c *Classifier) prepare(q *query, x []float64, q8 []int8) {
 	q.hat2 = float64(float64(s*s) * float64(sum2))
 	q.length = math.Sqrt(y2) * (1 + c.relative)
 	switch c.metric.kind {
-	case manhattan:
+	case manhattan, minkowski:
 		q.residual = float64(l1*(1+c.relative)) + float64(y1*0x1p-50)
 	case chebyshev:
 		q.residual = float64(largest*(1+c.relative)) + float64(top*0x1p-50)
@@ -145,7 +146,10 @@ func (c *Classifier) bound(b *kernels.Bound, q *query, tau float64) {
 		t2 := float64(t * t)
 		v = [7]float64{2 * float64(q.scale), 2 * t * (1 + slack), 1 + slack, 0, slack - 1, 0,
 			q.hat2 - t2 - float64(slack*(q.hat2+t2)) - tiny}
-	case manhattan, chebyshev:
+	case manhattan, chebyshev, minkowski:
+		if c.metric.kind == minkowski {
+			tau = float64((tau + c.underflow) * c.spread)
+		}
 		t := tau*(1+c.relative)/k.unit + q.residual
 		v = [7]float64{-1, 1 + slack, 0, 0, 0, 0, -float64(t*(1+slack)) - tiny}
 		if c.metric.kind == chebyshev {

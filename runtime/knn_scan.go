@@ -123,7 +123,7 @@ func (c *Classifier) sums(acc []int32, first, queries, at, n int) {
 	w := &c.m.codes
 	x, rows := c.q8[first*w.K:(first+queries)*w.K], w.Data[at*w.K:(at+n)*w.K]
 	switch {
-	case c.metric.kind == manhattan:
+	case c.metric.kind == manhattan || c.metric.kind == minkowski:
 		c.set.L1S8(acc, x, rows, queries, w.K)
 	case c.metric.kind == chebyshev:
 		c.set.MaxS8(acc, x, rows, queries, w.K)
