@@ -183,7 +183,7 @@ func TestBadInput(t *testing.T) {
 		{"NaN in a bias", marianFolder, poison("model.encoder.layers.1.fc1.bias", 7, 0x7fc00000), `FOLDER/model.safetensors: tensor "model.encoder.layers.1.fc1.bias": row 0, column 7 is NaN; the weights are damaged or the training diverged; get them again`},
 		{"not an spm", marianFolder, func(t *testing.T, folder string) {
 			writeFile(t, filepath.Join(folder, "source.spm"), "not a model")
-		}, "FOLDER/source.spm: SentencePiece model: byte 0 has the wire type 6; is this a SentencePiece model?"},
+		}, "FOLDER/source.spm: SentencePiece model: byte 0 has the wire type 6: is this a SentencePiece model?; download it again"},
 		{"generation config cut", marianFolder, put("generation_config.json", `{"num_beams": 4`), "FOLDER/generation_config.json: byte 15: the JSON ends early; download or write it again"},
 		{"generation config of text", marianFolder, put("generation_config.json", "beams: 4"), "FOLDER/generation_config.json: byte 0: this is not JSON: invalid character 'b' looking for beginning of value; download or write it again"},
 		{"generation config with a start in words", marianFolder, put("generation_config.json", `{"decoder_start_token_id": "<pad>"}`), "FOLDER/generation_config.json: byte 34: decoder_start_token_id is a string where a whole number was expected; download or write it again"},

@@ -340,11 +340,11 @@ func (s *source) bergamotCompanions(files bergamotFiles) error {
 		}
 		image, err := text.Build(raw, nil)
 		if err != nil {
-			return nil, nil, failure(path, err.Error(), "")
+			return nil, nil, failure(path, err.Error(), "download it again")
 		}
 		t, err := text.Open(image)
 		if err != nil {
-			return nil, nil, failure(path, err.Error(), "")
+			return nil, nil, failure(path, err.Error(), "download it again")
 		}
 		if t.Size() != rows {
 			return nil, nil, failure(path, fmt.Sprintf("has %d pieces, but the embeddings have %d rows", t.Size(), rows), "it belongs to another model")

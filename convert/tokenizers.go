@@ -2,6 +2,7 @@ package convert
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -47,13 +48,13 @@ func (s *source) spmTokenizers(sourceName, targetName string, sourceVocab, targe
 		return err
 	}
 	if s.sourceTokenizer, err = text.Build(source, sourceVocab); err != nil {
-		return failure(filepath.Join(s.path, sourceName), err.Error(), "")
+		return failure(filepath.Join(s.path, sourceName), err.Error(), "download it again")
 	}
 	if !separate && bytes.Equal(source, target) {
 		return nil
 	}
 	if s.targetTokenizer, err = text.Build(target, targetVocab); err != nil {
-		return failure(filepath.Join(s.path, targetName), err.Error(), "")
+		return failure(filepath.Join(s.path, targetName), err.Error(), "download it again")
 	}
 	return nil
 }
@@ -66,9 +67,13 @@ func (s *source) jsonTokenizer(rows int, drop bool) error {
 	if err != nil {
 		return err
 	}
+	const instead = "put the source.spm, target.spm and vocab.json of the model beside it"
+	if err := checkpoint.DecodeJSON(path, raw, &json.RawMessage{}); err != nil { // what is no JSON at all
+		return err
+	}
 	parsed, err := text.ParseJSON(raw)
 	if err != nil {
-		return failure(path, err.Error(), "put the source.spm, target.spm and vocab.json of the model beside it")
+		return failure(path, err.Error(), instead)
 	}
 	to, vocab := &s.config, parsed.Vocab
 	for token, id := range vocab {
@@ -83,7 +88,7 @@ func (s *source) jsonTokenizer(rows int, drop bool) error {
 		for _, token := range tokens {
 			id, ok := vocab[token]
 			if !ok {
-				return nil, failure(path, fmt.Sprintf("puts %q around each text, which is not in its vocabulary", token), "")
+				return nil, failure(path, fmt.Sprintf("puts %q around each text, which is not in its vocabulary", token), instead)
 			}
 			ids = append(ids, id)
 		}
@@ -104,7 +109,7 @@ func (s *source) jsonTokenizer(rows int, drop bool) error {
 	}
 	s.noteLanguages(vocab)
 	if s.sourceTokenizer, err = parsed.Build(vocab); err != nil {
-		return failure(path, err.Error(), "")
+		return failure(path, err.Error(), instead)
 	}
 	t, err := text.Open(s.sourceTokenizer)
 	if err == nil {

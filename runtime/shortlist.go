@@ -70,7 +70,8 @@ func BuildShortlist(first int, copies bool, offsets, ids []uint32) []byte {
 	return b
 }
 
-func u32At(b []byte, i int) int { return int(binary.LittleEndian.Uint32(b[4*i:])) }
+// u32At is element i, as a number that holds it where int has 32 bits too.
+func u32At(b []byte, i int) int64 { return int64(binary.LittleEndian.Uint32(b[4*i:])) }
 
 // openShortlist checks a section against the model. The error is the reason alone.
 func openShortlist(b []byte, cfg *TransformerConfig) (*shortlist, error) {
@@ -78,10 +79,10 @@ func openShortlist(b []byte, cfg *TransformerConfig) (*shortlist, error) {
 		return nil, fmt.Errorf("has %d bytes, must have %d or more", len(b), shortlistHeader)
 	}
 	first, flags, words, count := u32At(b, 0), u32At(b, 1), u32At(b, 2), u32At(b, 3)
-	switch want := shortlistHeader + 4*(int64(words)+1+int64(count)); {
-	case words != cfg.SourceVocab:
+	switch want := shortlistHeader + 4*(words+1+count); {
+	case words != int64(cfg.SourceVocab):
 		return nil, fmt.Errorf("has lists for %d source words, the model has %d", words, cfg.SourceVocab)
-	case first > cfg.TargetVocab:
+	case first > int64(cfg.TargetVocab):
 		return nil, fmt.Errorf("lets the first %d words always come, the model has %d", first, cfg.TargetVocab)
 	case flags&^shortlistCopies != 0:
 		return nil, fmt.Errorf("has unknown flags %#x", flags)
@@ -90,18 +91,18 @@ func openShortlist(b []byte, cfg *TransformerConfig) (*shortlist, error) {
 	case int64(len(b)) != want:
 		return nil, fmt.Errorf("has %d bytes, must have %d", len(b), want)
 	}
-	l := &shortlist{first: first, copies: flags == shortlistCopies, offsets: b[shortlistHeader:][:4*(words+1)], ids: b[shortlistHeader+4*(words+1):]}
-	last := 0
+	l := &shortlist{first: int(first), copies: flags == shortlistCopies, offsets: b[shortlistHeader:][:4*(words+1)], ids: b[shortlistHeader+4*(words+1):]}
+	last := int64(0)
 	for w := range words + 1 {
-		at := u32At(l.offsets, w)
+		at := u32At(l.offsets, int(w))
 		if at < last || at > count || w == 0 && at != 0 || w == words && at != count {
 			return nil, fmt.Errorf("has offset %d at source word %d: they must rise from 0 to %d", at, w, count)
 		}
-		l.longest = max(l.longest, at-last)
+		l.longest = max(l.longest, int(at-last))
 		last = at
 	}
-	for i := range count {
-		if id := u32At(l.ids, i); id >= cfg.TargetVocab {
+	for i := range int(count) {
+		if id := u32At(l.ids, i); id >= int64(cfg.TargetVocab) {
 			return nil, fmt.Errorf("names target word %d, the model has %d", id, cfg.TargetVocab)
 		}
 	}
@@ -171,8 +172,8 @@ func (s *Session) gather(slot int) {
 		if l.copies {
 			set(int(w))
 		}
-		for i := u32At(l.offsets, int(w)); i < u32At(l.offsets, int(w)+1); i++ {
-			set(u32At(l.ids, i))
+		for i := int(u32At(l.offsets, int(w))); i < int(u32At(l.offsets, int(w)+1)); i++ {
+			set(int(u32At(l.ids, i)))
 		}
 	}
 	count := 0

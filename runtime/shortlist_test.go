@@ -187,7 +187,13 @@ func TestShortlistsThatDoNotFit(t *testing.T) {
 		"has offset 2 at source word 4: they must rise from 0 to 3": put(8, 2),
 		"has offset 0 at source word 3: they must rise from 0 to 3": edge.BuildShortlist(1, true, []uint32{0, 0, 1, 0, 3}, []uint32{1, 3, 3}),
 		"names target word 4, the model has 4":                      put(11, 4),
-		"copies words, but the vocabularies have 4 and 5":           nil,
+		// Numbers that are below 0 where an int has 32 bits.
+		"lets the first 2147483648 words always come, the model has 4":       put(0, 1<<31),
+		"has unknown flags 0x80000000":                                       put(1, 1<<31),
+		"has offset 4294967295 at source word 1: they must rise from 0 to 3": put(5, 1<<32-1),
+		"names target word 2147483648, the model has 4":                      put(9, 1<<31),
+		"names target word 4294967295, the model has 4":                      put(10, 1<<32-1),
+		"copies words, but the vocabularies have 4 and 5":                    nil,
 	} {
 		var err error
 		if b != nil {

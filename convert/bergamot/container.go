@@ -82,10 +82,31 @@ func Open(path, spill string) (*Model, error) {
 // open is inflate.OpenIn with the file's name in errors about its content.
 func open(path, spill string) (*inflate.Plain, error) {
 	file, err := inflate.OpenIn(spill, path)
-	if err != nil && !isPathError(err) {
-		return nil, &checkpoint.Error{File: path, Offset: -1, Reason: "cannot be unpacked", Do: "download it again", Err: err}
+	if err != nil {
+		if !isPathError(err) {
+			err = &checkpoint.Error{File: path, Offset: -1, Reason: "cannot be unpacked", Do: "download it again", Err: err}
+		}
+		return nil, err
 	}
-	return file, err
+	if err := checkPacked(path, file); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// Weights and lists shrink to a half or a quarter: a file that was packed may become maxFree bytes, or maxRatio times what it takes.
+const (
+	maxFree  = 2 << 20
+	maxRatio = 8
+)
+
+func checkPacked(path string, file *inflate.Plain) error {
+	if file.Size <= max(maxFree, maxRatio*file.Packed) {
+		return nil
+	}
+	return &checkpoint.Error{File: path, Offset: -1, Reason: fmt.Sprintf("unfolds from %d bytes to %d, more than models and shortlists do", file.Packed, file.Size),
+		Do: "if it is genuine, unpack it, and name the plain file"}
 }
 
 func (m *Model) read(path string, file *inflate.Plain) error {

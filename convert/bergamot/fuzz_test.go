@@ -72,6 +72,9 @@ func openContainer(data []byte) (*Model, error) {
 		return nil, err
 	}
 	defer file.Close()
+	if err := checkPacked("f", file); err != nil {
+		return nil, err
+	}
 	m := &Model{Checkpoint: checkpoint.New("Marian binary", "f")}
 	if err := m.read("f", file); err != nil {
 		return nil, err
@@ -87,6 +90,9 @@ func openLists(data []byte, source, target int) (*Shortlist, error) {
 		return nil, err
 	}
 	defer file.Close()
+	if err := checkPacked("f", file); err != nil {
+		return nil, err
+	}
 	return readShortlist("f", file, source, target)
 }
 
@@ -155,6 +161,15 @@ func lists(first, best uint64, offsets []uint64, ids []uint32) []byte {
 		b = le.AppendUint32(b, v)
 	}
 	return sealed(b)
+}
+
+// checksum is what the header has of the bytes behind it.
+func checksum(b []byte) uint64 {
+	w := &words{}
+	for ; len(b) >= 8; b = b[8:] {
+		w.add(binary.LittleEndian.Uint64(b))
+	}
+	return w.sum
 }
 
 // sealed sets magic and checksum.

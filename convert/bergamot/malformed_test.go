@@ -3,6 +3,7 @@ package bergamot
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -197,6 +198,18 @@ func TestMalformedShortlist(t *testing.T) {
 		{"word 2^31", change(ids, 4, 1<<31), "byte 80: names target word 2147483648, the vocabulary has 7; it belongs to another model"},
 		{"word 2^32-1", change(ids+16, 4, 1<<32-1), "byte 96: names target word 4294967295, the vocabulary has 7; it belongs to another model"},
 	}, func(data []byte) error { _, err := openLists(data, source, target); return err })
+}
+
+// A file that unfolds beyond measure is refused before it is read.
+func TestBombs(t *testing.T) {
+	for name, data := range map[string][]byte{"gzip": gzipped(t, make([]byte, maxFree+1)), "zstd": zstandard(t, make([]byte, maxFree+1))} {
+		want := fmt.Sprintf("f: unfolds from %d bytes to %d, more than models and shortlists do; if it is genuine, unpack it, and name the plain file", len(data), maxFree+1)
+		fuzztest.Bounded(t, len(data), func() {
+			if _, err := openLists(data, 1, 1); err == nil || err.Error() != want {
+				t.Errorf("%s:\ngot  %v\nwant %s", name, err, want)
+			}
+		})
+	}
 }
 
 // Compressed files: what lies inside is judged as above, once it could be unpacked.

@@ -5,7 +5,7 @@
 //	zstd                by github.com/klauspost/compress
 //	xz, lzma, lz4       by the packages below this folder
 //
-// Content up to 4 MB is kept in memory, more in a temporary file that Close removes.
+// Content up to 2 MB is kept in memory, more in a temporary file that Close removes.
 package inflate
 
 import (
@@ -29,7 +29,9 @@ import (
 const (
 	maxFree  = 64 << 20
 	maxRatio = 200
-	inMemory = 4 << 20
+	inMemory = 2 << 20
+
+	spoolBytes = 1 << 20 // written to the file at a time
 )
 
 // ErrBomb is what a file is refused with that unfolds beyond all measure.
@@ -39,6 +41,7 @@ var ErrBomb = errors.New("it unfolds to far more than its size allows")
 type Plain struct {
 	io.ReaderAt
 	Size   int64
+	Packed int64  // what it takes compressed; Size for a file that is not
 	Method string // "zlib", "gzip", "bz2", "zstd", "xz", "lzma", "lz4"; "" for a file that is not compressed
 
 	closers []func() error
@@ -57,16 +60,16 @@ func (p *Plain) Close() error {
 // methods are told by how a file begins.
 var methods = []struct {
 	name, magic string
-	decode      func(dst io.Writer, src io.Reader) error
+	decode      func(dst io.Writer, src io.Reader, size int64) error // of src, size bytes
 }{
-	{"gzip", "\x1f\x8b", func(dst io.Writer, src io.Reader) error {
+	{"gzip", "\x1f\x8b", func(dst io.Writer, src io.Reader, _ int64) error {
 		r, err := gzip.NewReader(src)
 		return copyAll(dst, r, err)
 	}},
-	{"bz2", "BZh", func(dst io.Writer, src io.Reader) error { return copyAll(dst, bzip2.NewReader(src), nil) }},
-	{"xz", "\xfd7zXZ\x00", lzma.DecodeXZ},
-	{"lzma", "]\x00\x00", lzma.DecodeAlone},
-	{"lz4", "\x04\x22\x4d\x18", func(dst io.Writer, src io.Reader) error { return copyAll(dst, lz4.NewReader(src), nil) }},
+	{"bz2", "BZh", func(dst io.Writer, src io.Reader, _ int64) error { return copyAll(dst, bzip2.NewReader(src), nil) }},
+	{"xz", "\xfd7zXZ\x00", func(dst io.Writer, src io.Reader, _ int64) error { return lzma.DecodeXZ(dst, src) }},
+	{"lzma", "]\x00\x00", func(dst io.Writer, src io.Reader, _ int64) error { return lzma.DecodeAlone(dst, src) }},
+	{"lz4", "\x04\x22\x4d\x18", func(dst io.Writer, src io.Reader, _ int64) error { return copyAll(dst, lz4.NewReader(src), nil) }},
 	{"zlib", "\x78\x01", unzlib}, // the second byte tells the level
 	{"zlib", "\x78\x5e", unzlib},
 	{"zlib", "\x78\x9c", unzlib},
@@ -74,16 +77,21 @@ var methods = []struct {
 	{"zstd", "\x28\xb5\x2f\xfd", unzstd},
 }
 
-func unzlib(dst io.Writer, src io.Reader) error {
+func unzlib(dst io.Writer, src io.Reader, _ int64) error {
 	r, err := zlib.NewReader(src)
 	return copyAll(dst, r, err)
 }
 
-// maxWindow is how far back a zstd stream may refer, all of which the decoder holds: level 19 needs 8 MB.
-const maxWindow = 32 << 20
+// How far back a zstd stream may refer, all of which the decoder holds at once: level 19 needs freeWindow, whatever the size; more,
+// up to maxWindow, may be 8 times what is there.
+const (
+	freeWindow = 8 << 20
+	maxWindow  = 32 << 20
+)
 
-func unzstd(dst io.Writer, src io.Reader) error {
-	r, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+func unzstd(dst io.Writer, src io.Reader, size int64) error {
+	window := uint64(min(max(freeWindow, 8*size), maxWindow))
+	r, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window))
 	if err != nil {
 		return err
 	}
@@ -144,7 +152,7 @@ func newIn(dir string, src io.ReaderAt, size int64) (*Plain, error) {
 	}
 	for _, m := range methods {
 		if bytes.HasPrefix(head[:n], []byte(m.magic)) {
-			p, err := Spool(dir, io.NewSectionReader(src, 0, size), size, m.decode)
+			p, err := Spool(dir, io.NewSectionReader(src, 0, size), size, func(dst io.Writer, src io.Reader) error { return m.decode(dst, src, size) })
 			if err != nil {
 				return nil, fmt.Errorf("compressed with %s: %w", m.name, err)
 			}
@@ -152,7 +160,7 @@ func newIn(dir string, src io.ReaderAt, size int64) (*Plain, error) {
 			return p, nil
 		}
 	}
-	return &Plain{ReaderAt: src, Size: size}, nil
+	return &Plain{ReaderAt: src, Size: size, Packed: size}, nil
 }
 
 // Spool decompresses src, which is size bytes long, and keeps what comes of it; what is too large for memory in the folder dir,
@@ -174,9 +182,9 @@ func Spool(dir string, src io.Reader, size int64, decode func(dst io.Writer, src
 		return nil, err
 	}
 	if s.file == nil {
-		return &Plain{ReaderAt: bytes.NewReader(s.buf), Size: s.size}, nil
+		return &Plain{ReaderAt: bytes.NewReader(s.buf), Size: s.size, Packed: size}, nil
 	}
-	return &Plain{ReaderAt: s.file, Size: s.size, closers: []func() error{s.close}}, nil
+	return &Plain{ReaderAt: s.file, Size: s.size, Packed: size, closers: []func() error{s.close}}, nil
 }
 
 // spool takes what is written into memory, and when that grows large into a file.
@@ -192,26 +200,28 @@ func (s *spool) Write(b []byte) (int, error) {
 	if s.size += int64(len(b)); s.size > s.limit {
 		return 0, ErrBomb
 	}
-	s.buf = append(s.buf, b...)
-	if s.size <= inMemory || s.file != nil && len(s.buf) < 1<<20 {
-		return len(b), nil
-	}
-	if s.file == nil {
+	if s.size > inMemory && s.file == nil {
 		file, err := os.CreateTemp(s.dir, "edge-infer-*")
 		if err != nil {
 			return 0, fmt.Errorf("no place to unpack to: %w", err)
 		}
 		s.file = file
 	}
-	return len(b), s.flush()
+	if s.file != nil && len(s.buf)+len(b) > spoolBytes {
+		if err := s.flush(); err != nil {
+			return 0, err
+		}
+	}
+	if need := len(s.buf) + len(b); need > cap(s.buf) { // twice as much each time: append's steps of a quarter leave more behind
+		s.buf = append(make([]byte, 0, max(need, 2*cap(s.buf))), s.buf...)
+	}
+	s.buf = append(s.buf, b...)
+	return len(b), nil
 }
 
 func (s *spool) flush() error {
 	_, err := s.file.Write(s.buf)
 	s.buf = s.buf[:0]
-	if cap(s.buf) > 2<<20 {
-		s.buf = nil
-	}
 	return err
 }
 

@@ -49,7 +49,7 @@ func TestZstdDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want bytes.Buffer
-	if err := unzstd(&want, bytes.NewReader(data)); err != nil {
+	if err := unzstd(&want, bytes.NewReader(data), int64(len(data))); err != nil {
 		t.Fatal(err)
 	}
 	whole := map[int]bool{0: true} // a frame may end where the next begins
@@ -59,7 +59,7 @@ func TestZstdDamaged(t *testing.T) {
 		}
 	}
 	for n := range data {
-		if err := unzstd(io.Discard, bytes.NewReader(data[:n])); (err == nil) != whole[n] {
+		if err := unzstd(io.Discard, bytes.NewReader(data[:n]), int64(len(data))); (err == nil) != whole[n] {
 			t.Errorf("the first %d of %d bytes: %v", n, len(data), err)
 		}
 	}
@@ -67,7 +67,7 @@ func TestZstdDamaged(t *testing.T) {
 		bit := i % 8
 		data[i] ^= 1 << bit
 		var got bytes.Buffer
-		if err := unzstd(&limited{&got, 1 << 20}, bytes.NewReader(data)); err == nil && !bytes.Equal(got.Bytes(), want.Bytes()) {
+		if err := unzstd(&limited{&got, 1 << 20}, bytes.NewReader(data), int64(len(data))); err == nil && !bytes.Equal(got.Bytes(), want.Bytes()) {
 			t.Errorf("bit %d of byte %d makes another content and no error", bit, i)
 		}
 		data[i] ^= 1 << bit

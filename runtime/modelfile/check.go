@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	goruntime "runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"unicode/utf8"
@@ -33,7 +34,19 @@ func (f *File) fail(section string, offset uint64, format string, args ...any) e
 	return &FormatError{Path: f.path, Section: section, Offset: int64(offset), Reason: fmt.Sprintf(format, args...)}
 }
 
-const damaged = "the file was damaged: copy or download it again"
+// unsound is fail for what checksums vouch for: the file came as it was made, and was made wrongly or by a newer program.
+func (f *File) unsound(section string, offset uint64, format string, args ...any) error {
+	reason, do := fmt.Sprintf(format, args...), "convert the model again"
+	if strings.Contains(reason, newer) {
+		do = "update edge-infer"
+	}
+	return f.fail(section, offset, "%s; %s", reason, do)
+}
+
+const (
+	damaged = "the file was damaged: copy or download it again"
+	newer   = "written by a newer edge-infer"
+)
 
 // checkTable checks the header and the section table, and that the sections cover the file.
 func (f *File) checkTable() error {
@@ -46,9 +59,9 @@ func (f *File) checkTable() error {
 		return f.fail("header", 28, "the header's checksum does not match: %s", damaged)
 	}
 	if v := le.Uint32(b[8:]); v > majorVersion {
-		return f.fail("header", 8, "written by a newer edge-infer: needs format version %d, this one reads up to %d", v, majorVersion)
+		return f.unsound("header", 8, newer+": needs format version %d, this one reads up to %d", v, majorVersion)
 	} else if v == 0 {
-		return f.fail("header", 8, "format version 0 does not exist")
+		return f.unsound("header", 8, "format version 0 does not exist")
 	}
 	total := le.Uint64(b[16:])
 	if size < total {
@@ -59,7 +72,7 @@ func (f *File) checkTable() error {
 	}
 	count := uint64(le.Uint32(b[12:]))
 	if count > maxSections || headerSize+count*entrySize > size {
-		return f.fail("header", 12, "%d sections do not fit: the file has %d bytes, and no version has more than %d", count, size, maxSections)
+		return f.unsound("header", 12, "%d sections do not fit: the file has %d bytes, and no version has more than %d", count, size, maxSections)
 	}
 	table := b[headerSize : headerSize+count*entrySize]
 	if checksum(table) != le.Uint32(b[24:]) {
@@ -73,24 +86,24 @@ func (f *File) checkTable() error {
 		s := decodeSection(table[i*entrySize:])
 		f.sections[i] = s
 		if s.flags&flagMust != 0 && !s.kind.known() {
-			return f.fail("section table", at, "written by a newer edge-infer: needs section %v", s.kind)
+			return f.unsound("section table", at, newer+": needs section %v", s.kind)
 		}
 		if s.flags&flagMust == 0 && s.kind.known() {
-			return f.fail("section table", at+4, "section %v must be marked as one that must be understood", s.kind)
+			return f.unsound("section table", at+4, "section %v must be marked as one that must be understood", s.kind)
 		}
 		if s.flags&^flagMust != 0 || le.Uint32(table[i*entrySize+28:]) != 0 {
-			return f.fail("section table", at+4, "section %v has unknown flags", s.kind)
+			return f.unsound("section table", at+4, "section %v has unknown flags", s.kind)
 		}
 		for _, other := range f.sections[:i] {
 			if other.kind == s.kind {
-				return f.fail("section table", at, "section %v comes twice", s.kind)
+				return f.unsound("section table", at, "section %v comes twice", s.kind)
 			}
 		}
 		if s.offset != alignUp(seen) {
-			return f.fail("section table", at+8, "section %v starts at byte %d, must start at %d: no holes, no overlap", s.kind, s.offset, alignUp(seen))
+			return f.unsound("section table", at+8, "section %v starts at byte %d, must start at %d: no holes, no overlap", s.kind, s.offset, alignUp(seen))
 		}
 		if s.size == 0 || s.offset > size || s.size > size-s.offset {
-			return f.fail("section table", at+16, "section %v of %d bytes does not fit: %d bytes remain", s.kind, s.size, size-min(s.offset, size))
+			return f.unsound("section table", at+16, "section %v of %d bytes does not fit: %d bytes remain", s.kind, s.size, size-min(s.offset, size))
 		}
 		if err := f.checkZero(s.kind.String(), seen, s.offset); err != nil {
 			return err
@@ -98,11 +111,11 @@ func (f *File) checkTable() error {
 		seen = s.offset + s.size
 	}
 	if seen != size {
-		return f.fail("section table", headerSize, "%d bytes after the last section belong to none", size-seen)
+		return f.unsound("section table", headerSize, "%d bytes after the last section belong to none", size-seen)
 	}
 	for _, k := range []Kind{SectionMeta, SectionTensors, SectionTensorData} {
 		if f.Section(k) == nil {
-			return f.fail("section table", headerSize, "section %v is missing", k)
+			return f.unsound("section table", headerSize, "section %v is missing", k)
 		}
 	}
 	return nil
@@ -198,7 +211,7 @@ func (f *File) checkMeta() error {
 	b := f.Section(SectionMeta)
 	at := f.offset(SectionMeta)
 	if reason := f.meta.decode(b); reason != "" {
-		return f.fail("META", at, "%s", reason)
+		return f.unsound("META", at, "%s", reason)
 	}
 	return nil
 }
@@ -219,7 +232,7 @@ func (m *Meta) decode(b []byte) (reason string) {
 	}
 	for _, need := range m.Requires {
 		if !features[need] {
-			return fmt.Sprintf("written by a newer edge-infer: needs %q", need)
+			return fmt.Sprintf(newer+": needs %q", need)
 		}
 	}
 	if m.Family == "" {
@@ -246,7 +259,7 @@ func (f *File) offset(k Kind) uint64 {
 func (f *File) checkIndex() error {
 	b, start := f.Section(SectionTensors), f.offset(SectionTensors)
 	bad := func(at int, format string, args ...any) error {
-		return f.fail("TENS", start+uint64(at), format, args...)
+		return f.unsound("TENS", start+uint64(at), format, args...)
 	}
 	if len(b) < indexHeader {
 		return bad(0, "the index has %d bytes, %d are the least", len(b), indexHeader)
@@ -298,7 +311,7 @@ func (f *File) checkIndex() error {
 			scaleType = scaleRow
 		}
 		if group := le.Uint64(r[8:]); group != 0 || r[4] > scaleRow {
-			return bad(at+4, "written by a newer edge-infer: needs tensors with scales of type %d in groups of %d", r[4], group)
+			return bad(at+4, newer+": needs tensors with scales of type %d in groups of %d", r[4], group)
 		}
 		if r[4] != scaleType {
 			return bad(at+4, "tensor %q of %v has scales of type %d, must have %d", spec.Name, spec.DType, r[4], scaleType)
@@ -323,7 +336,7 @@ func (f *File) checkIndex() error {
 		return bad(at, "%d bytes follow the last record", len(b)-at)
 	}
 	if end != dataEnd {
-		return f.fail("DATA", end, "%d bytes follow the last tensor", dataEnd-end)
+		return f.unsound("DATA", end, "%d bytes follow the last tensor", dataEnd-end)
 	}
 	return nil
 }

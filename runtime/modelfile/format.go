@@ -90,13 +90,13 @@ type extent struct {
 func (s *TensorSpec) place(at uint64) (e extent, err error) {
 	if s.DType.Size() == 0 {
 		if s.DType == I4 || s.DType > I4 {
-			return e, fmt.Errorf("written by a newer edge-infer: needs tensors of %v", s.DType)
+			return e, fmt.Errorf(newer+": needs tensors of %v", s.DType)
 		}
 		return e, fmt.Errorf("has no type")
 	}
 	switch {
 	case s.Layout > N16K4:
-		return e, fmt.Errorf("written by a newer edge-infer: needs tensors in %v", s.Layout)
+		return e, fmt.Errorf(newer+": needs tensors in %v", s.Layout)
 	case s.Layout == 0:
 		return e, fmt.Errorf("has no layout")
 	case s.Layout == N16K4 && s.DType != I8:

@@ -73,7 +73,7 @@ func sniff(head []byte) string {
 		case isText(head):
 			what = "a text file"
 		default:
-			return "this is not an .ei8 model"
+			return "this is not an .ei8 model: make one with edge-infer convert"
 		}
 	}
 	what, advice, _ := strings.Cut(what, ": ")

@@ -51,7 +51,7 @@ func (f *File) offsetOf(b []byte) uint64 { return uint64(address(b) - address(f.
 
 // bad is an error about one byte of a tensor's data.
 func (f *File) bad(array []byte, at int, format string, args ...any) error {
-	return f.fail("DATA", f.offsetOf(array)+uint64(at), format, args...)
+	return f.unsound("DATA", f.offsetOf(array)+uint64(at), format, args...)
 }
 
 func (f *File) checkScales(t *Tensor, from, to int) error {

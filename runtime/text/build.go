@@ -50,7 +50,7 @@ func (m *spmModel) build(vocab map[string]int32) ([]byte, error) {
 		return nil, fmt.Errorf("the model type is %d, 1 to 4 are known", m.modelType)
 	}
 	if len(m.pieces) == 0 {
-		return nil, errors.New("there are no pieces; is this a SentencePiece model?")
+		return nil, errors.New("there are no pieces: is this a SentencePiece model?")
 	}
 	if len(m.pieces) > maxIDs || len(vocab) > maxIDs {
 		return nil, fmt.Errorf("there are %d pieces, at most %d may be", max(len(m.pieces), len(vocab)), maxIDs)

@@ -47,6 +47,41 @@ func FuzzBuild(f *testing.F) {
 	})
 }
 
+// FuzzJSON reads bytes as a tokenizer.json: an error, or a tokenizer that works.
+func FuzzJSON(f *testing.F) {
+	const rules = `"pre_tokenizer": {"type": "Metaspace", "replacement": "▁"}, "post_processor": {"type": "TemplateProcessing", ` +
+		`"single": [{"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "</s>"}}]}, "added_tokens": [{"id": 0, "content": "</s>", "special": true}]`
+	f.Add([]byte(`{`+rules+`, "model": {"type": "BPE", "unk_token": "?", "vocab": {"</s>": 0, "?": 1, "▁": 2, "a": 3, "b": 4, "ab": 5, "▁ab": 6}, "merges": ["a b", ["▁", "ab"]]}}`), "ab aab")
+	f.Add([]byte(`{`+rules+`, "normalizer": {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}, "model": {"type": "Unigram", "unk_id": 1, `+
+		`"vocab": [["</s>", 0], ["<unk>", 0], ["▁a", -1.5], ["b", -2], ["a▁b", -3]]}}`), "a b  a▁b")
+	files, _ := filepath.Glob("testdata/json/*.tokenizer.json")
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		if len(raw) < 16000 {
+			f.Add(raw, fuzzTexts[3])
+		}
+	}
+	f.Fuzz(func(t *testing.T, raw []byte, s string) {
+		var image []byte
+		fuzztest.Bounded(t, len(raw), func() {
+			if parsed, err := ParseJSON(raw); err == nil {
+				image, _ = parsed.Build(parsed.Vocab)
+			}
+		})
+		if image == nil {
+			return
+		}
+		tok := mustOpen(t, image, nil)
+		fuzztest.Bounded(t, len(image)+len(s), func() {
+			exercise(tok, s)
+			checkIDs(t, tok, s)
+		})
+	})
+}
+
 // checkIDs: Encode gives ids that are there, one for each of EncodePieces.
 func checkIDs(t *testing.T, tok *Tokenizer, s string) {
 	var sc Scratch
@@ -89,6 +124,9 @@ func FuzzOpen(f *testing.F) {
 func manyTokenizers(f *testing.F) (toks []*Tokenizer) {
 	for _, name := range []string{"en", "zh-byte", "bpe-mixed", "bpe-keep", "word-mixed", "char-mixed", "odd-bpe12"} {
 		toks = append(toks, openSPM(f, "testdata/"+name+".model"))
+	}
+	for _, name := range []string{"bpe-words", "bpe-bytelevel", "bpe-fallback"} {
+		toks = append(toks, openJSON(f, "testdata/json/"+name+".tokenizer.json"))
 	}
 	for _, build := range []func([]string) ([]byte, error){BuildTokens, BuildWords, BuildChars} {
 		image, err := build([]string{"a", "b", "<unk>"})

@@ -86,24 +86,24 @@ func TestJSONGoldens(t *testing.T) {
 
 func TestJSONRefused(t *testing.T) {
 	const start = `{"pre_tokenizer": {"type": "Metaspace", "replacement": "▁"}, "model": {"type": "BPE", "unk_token": "?", `
+	const unigram = `{"pre_tokenizer": {"type": "Metaspace", "replacement": "▁"}, "model": {"type": "Unigram", `
 	for _, c := range []struct{ file, want string }{
 		{``, "unexpected end of JSON input"},
-		{`[]`, "json: cannot unmarshal array"},
+		{`[]`, "this is of the kind array, where another was expected"},
 		{`{"model": null}`, "BPE with a pre_tokenizer other than Metaspace and ByteLevel is not read"},
 		{`{"model": {"type": "WordLevel"}}`, `the model is of type "WordLevel", Unigram and BPE are read`},
 		{`{"model": {"type": "Unigram", "vocab": []}}`, "a Unigram model without Metaspace is not read"},
-		{`{"normalizer": {"type": "NFKC"}, "model": {}}`, `normalizer: "NFKC" is not known as number 1`},
-		{`{"pre_tokenizer": {"type": "Whitespace"}, "model": {}}`, `pre_tokenizer: "Whitespace" is not known here`},
+		{`{"normalizer": {"type": "NFKC"}, "model": {}}`, `normalizer: "NFKC" is not known as number 1; Precompiled is as the first, and Strip, Prepend and Replace of spaces`},
+		{`{"pre_tokenizer": {"type": "Whitespace"}, "model": {}}`, `pre_tokenizer: "Whitespace" is not known here; Metaspace is, WhitespaceSplit and Metaspace, and ByteLevel with its regular expression`},
 		{`{"post_processor": {"type": "BertProcessing"}, "model": {}}`, `post_processor: "BertProcessing" is not known, TemplateProcessing is`},
-		{`{"post_processor": {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"Sequence": {"id": "A"}}]}, "model": {}}`, "has it twice"},
+		{`{"post_processor": {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"Sequence": {"id": "A"}}]}, "model": {}}`, "post_processor: the template for one text has it twice"},
 		{start + `"end_of_word_suffix": "</w>"}}`, "BPE with end_of_word_suffix is not read"},
 		{start + `"ignore_merges": true}}`, "BPE with ignore_merges is not read"},
 		{start + `"merges": ["a"]}}`, `model: "a" is not of two tokens`},
 		{start + `"merges": [["a", "b", "c"]]}}`, `model: ["a", "b", "c"] is not of two tokens`},
-		{start + `"merges": [7]}}`, "model: json: cannot unmarshal number"},
-		{`{"pre_tokenizer": {"type": "Metaspace", "replacement": "▁"}, "model": {"type": "Unigram", "vocab": [["a"]]}}`, "is not a text and its score"},
+		{start + `"merges": [7]}}`, "model: merges is of the kind number, where another was expected"},
 		{start + `"merges": []}}`, "model: there is no vocabulary"},
-		{start + `"vocab": {"a": 0}}}`, `the vocabulary has no "?"`},
+		{start + `"vocab": {"a": 0}}}`, `the vocabulary has no "?", which stands for what is unknown`},
 		{start + `"vocab": {"?": 0, "a": 1}, "merges": ["a b"]}}`, `merge 0, of "a" and "b", has a token that is not in the vocabulary`},
 		{start + `"vocab": {"?": 0, "a": 1, "aa": 2}, "merges": ["a a", "a a"]}}`, "merges 0 and 1 are of the same two tokens"},
 		{start + `"vocab": {"?": 0, "a": 99999}}}`, `the vocabulary gives "a" the id 99999, but has 2 entries`},
@@ -111,13 +111,57 @@ func TestJSONRefused(t *testing.T) {
 		{start + `"vocab": {"?": 0, "a": 1}, "byte_fallback": true}}`, `the vocabulary lacks "<0x00>", which stands for the byte 0x00`},
 		{`{"pre_tokenizer": {"type": "ByteLevel"}, "model": {"type": "BPE", "vocab": {"a": 0}}}`, `the vocabulary lacks "Ā", which stands for the byte 0x00`},
 		{`{"added_tokens": [{"id": 5, "content": "a"}], ` + start[1:] + `"vocab": {"?": 0, "a": 1}}}`, `the added token "a" has the id 5, but 1 in the model`},
+		{`null`, "there is no model"},
+		{`{}`, "there is no model"},
+		{`{"model": 7}`, "model: this is of the kind number, where another was expected"},
+		{`{"model": []}`, "model: this is of the kind array, where another was expected"},
+		{`{"model": {"type": 1}}`, "model: type is of the kind number, where another was expected"},
+		{`{"added_tokens": {}, "model": {}}`, "added_tokens is of the kind object, where another was expected"},
+		{`{"added_tokens": [{"id": "1"}], "model": {}}`, "added_tokens.id is of the kind string, where another was expected"},
+		{`{"added_tokens": [{"id": 2147483648}], "model": {}}`, "added_tokens.id is of the kind number 2147483648, where another was expected"},
+		{`{"normalizer": "NFC", "model": {}}`, "normalizer: this is of the kind string, where another was expected"},
+		{`{"normalizer": {"type": "Sequence", "normalizers": {}}, "model": {}}`, "normalizer: normalizers is of the kind object, where another was expected"},
+		{`{"normalizer": {"type": "Precompiled", "precompiled_charsmap": "%"}, "model": {}}`, "normalizer: illegal base64 data at input byte 0"},
+		{`{"normalizer": {"type": "Sequence", "normalizers": [{"type": "Strip"}, {"type": "Precompiled"}]}, "model": {}}`, `normalizer: "Precompiled" is not known as number 2; Precompiled is as the first, and Strip, Prepend and Replace of spaces`},
+		{`{"normalizer": {"type": "Replace", "pattern": {"String": "a"}, "content": "b"}, "model": {}}`, `normalizer: "Replace" is not known as number 1; Precompiled is as the first, and Strip, Prepend and Replace of spaces`},
+		{`{"pre_tokenizer": [], "model": {}}`, "pre_tokenizer: this is of the kind array, where another was expected"},
+		{`{"pre_tokenizer": {"type": "Metaspace", "replacement": "_"}, "model": {}}`, `pre_tokenizer: "Metaspace" is not known here; Metaspace is, WhitespaceSplit and Metaspace, and ByteLevel with its regular expression`},
+		{`{"pre_tokenizer": {"type": "ByteLevel", "use_regex": false}, "model": {}}`, `pre_tokenizer: "ByteLevel" is not known here; Metaspace is, WhitespaceSplit and Metaspace, and ByteLevel with its regular expression`},
+		{`{"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Metaspace", "replacement": "▁"}, {"type": "Digits"}]}, "model": {}}`, `pre_tokenizer: "Metaspace" is not known here; Metaspace is, WhitespaceSplit and Metaspace, and ByteLevel with its regular expression`},
+		{`{"post_processor": 1, "model": {}}`, "post_processor: this is of the kind number, where another was expected"},
+		{`{"post_processor": {"type": "TemplateProcessing", "single": "$A </s>"}, "model": {}}`, "post_processor: single is of the kind string, where another was expected"},
+		{`{"post_processor": {"type": "TemplateProcessing", "single": [{}]}, "model": {}}`, "post_processor: the template for one text has it twice"},
+		{start + `"continuing_subword_prefix": "##"}}`, "BPE with continuing_subword_prefix is not read"},
+		{start + `"merges": {}}}`, "model: merges is of the kind object, where another was expected"},
+		{start + `"merges": ["a b c"]}}`, `model: "a b c" is not of two tokens`},
+		{start + `"merges": [" b"]}}`, `model: " b" is not of two tokens`},
+		{start + `"merges": [["a", 1]]}}`, "model: merges is of the kind number, where another was expected"},
+		{start + `"merges": [null]}}`, "model: null is not of two tokens"},
+		{start + `"vocab": []}}`, "model: vocab is of the kind array, where another was expected"},
+		{start + `"vocab": {"a": "0"}}}`, "model: vocab is of the kind string, where another was expected"},
+		{start + `"vocab": {"a": 0.5}}}`, "model: vocab is of the kind number 0.5, where another was expected"},
+		{start + `"vocab": {"?": 0, "a": -1}}}`, `the vocabulary gives "a" the id -1, but has 2 entries`},
+		{start + `"vocab": {}}}`, "the vocabulary is empty"},
+		{start + `"vocab": {"?": 0, "` + strings.Repeat("a", maxPieceBytes) + `": 1}}}`, `the token "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" has 8000 bytes, must have less than 8000`},
+		{unigram + `"vocab": {}}}`, "model: vocab is of the kind object, where another was expected"},
+		{unigram + `"vocab": [["a"]]}}`, `model: ["a"] is not a text and its score`},
+		{unigram + `"vocab": [[1, 2]]}}`, "model: vocab is of the kind number, where another was expected"},
+		{unigram + `"vocab": [["a", "b"]]}}`, "model: vocab is of the kind string, where another was expected"},
+		{unigram + `"vocab": [["a", 1e99]]}}`, "model: vocab is of the kind number 1e99, where another was expected"},
+		{unigram + `"vocab": [["", 0]]}}`, "piece 0: it is empty"},
+		{unigram + `"vocab": [["a", 0], ["a", 0]]}}`, "pieces 0 and 1 are the same"},
+		{unigram + `"vocab": []}}`, "model: the vocabulary is empty"},
+		{unigram + `"vocab": [["a", 0]]}}`, "there is no unknown piece"},
+		{unigram + `"unk_id": "0", "vocab": []}}`, "model: unk_id is of the kind string, where another was expected"},
+		{unigram + `"unk_id": 0, "vocab": [["?", 0]]}}`, "there are no normal pieces"},
+		{unigram + `"unk_id": 0, "byte_fallback": true, "vocab": [["?", 0], ["a", 0]]}}`, "byte fallback is on, but there is no piece <0x00>"},
 	} {
 		parsed, err := ParseJSON([]byte(c.file))
 		if err == nil {
 			_, err = parsed.Build(parsed.Vocab)
 		}
-		if err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v, want %s", c.file, err, c.want)
+		if err == nil || err.Error() != c.want {
+			t.Errorf("%.200s:\ngot  %v\nwant %s", c.file, err, c.want)
 		}
 	}
 }

@@ -50,8 +50,6 @@ type spmRules struct {
 // spmSample is one text of the model's self-test, with its pieces, spaces between.
 type spmSample struct{ input, expected string }
 
-var errTruncated = errors.New("the file ends inside a field")
-
 // protoField is one field of a protobuf message.
 type protoField struct {
 	number int
@@ -66,27 +64,28 @@ func eachField(message []byte, f func(protoField) error) error {
 	for at := 0; at < len(message); {
 		key, n := binary.Uvarint(message[at:])
 		if n <= 0 || key>>3 == 0 || key>>3 > math.MaxInt32>>2 {
-			return fmt.Errorf("byte %d is no protobuf field; is this a SentencePiece model?", at)
+			return fmt.Errorf("byte %d is no protobuf field: is this a SentencePiece model?", at)
 		}
 		start := at
 		at += n
 		field := protoField{number: int(key >> 3), wire: int(key & 7)}
+		truncated := func() error { return fmt.Errorf("the file ends inside field %d at byte %d", field.number, start) }
 		switch field.wire {
 		case 0:
 			if field.value, n = binary.Uvarint(message[at:]); n <= 0 {
-				return errTruncated
+				return truncated()
 			}
 			at += n
 		case 1:
 			if len(message)-at < 8 {
-				return errTruncated
+				return truncated()
 			}
 			field.value = binary.LittleEndian.Uint64(message[at:])
 			at += 8
 		case 2:
 			size, n := binary.Uvarint(message[at:])
 			if n <= 0 {
-				return errTruncated
+				return truncated()
 			}
 			at += n
 			if size > uint64(len(message)-at) {
@@ -108,12 +107,12 @@ func eachField(message []byte, f func(protoField) error) error {
 			continue
 		case 5:
 			if len(message)-at < 4 {
-				return errTruncated
+				return truncated()
 			}
 			field.value = uint64(binary.LittleEndian.Uint32(message[at:]))
 			at += 4
 		default:
-			return fmt.Errorf("byte %d has the wire type %d; is this a SentencePiece model?", start, field.wire)
+			return fmt.Errorf("byte %d has the wire type %d: is this a SentencePiece model?", start, field.wire)
 		}
 		if len(groups) > 0 {
 			continue
@@ -123,7 +122,7 @@ func eachField(message []byte, f func(protoField) error) error {
 		}
 	}
 	if len(groups) > 0 {
-		return errTruncated
+		return fmt.Errorf("the file ends inside group %d", groups[len(groups)-1])
 	}
 	return nil
 }
@@ -163,13 +162,13 @@ func parseSPM(data []byte) (*spmModel, error) {
 			}
 			m.pieces = append(m.pieces, piece)
 		case 2:
-			return eachField(f.bytes, m.trainerField)
+			return within("trainer", eachField(f.bytes, m.trainerField))
 		case 3:
-			return eachField(f.bytes, m.normalizer.field)
+			return within("normalizer", eachField(f.bytes, m.normalizer.field))
 		case 4:
-			return eachField(f.bytes, m.selfTestField)
+			return within("self-test", eachField(f.bytes, m.selfTestField))
 		case 5:
-			return eachField(f.bytes, m.denormalizer.field)
+			return within("rules for decoding", eachField(f.bytes, m.denormalizer.field))
 		}
 		return nil
 	})
@@ -177,6 +176,14 @@ func parseSPM(data []byte) (*spmModel, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+// within says in which part of the model an error is.
+func within(part string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", part, err)
 }
 
 func (p *spmPiece) check() error {
@@ -249,6 +256,9 @@ func splitCharsmap(blob []byte) (trie, replace []byte, err error) {
 		return nil, nil, fmt.Errorf("the normalizer's rules have %d bytes, must have more than 4", len(blob))
 	}
 	size := uint64(binary.LittleEndian.Uint32(blob))
+	if size == 0 {
+		return nil, nil, errors.New("the normalizer's trie is empty")
+	}
 	if size >= uint64(len(blob)-4) {
 		return nil, nil, fmt.Errorf("the normalizer's trie claims %d bytes, %d are left", size, len(blob)-4)
 	}

@@ -170,6 +170,21 @@ func TestBuildErrors(t *testing.T) {
 		m.normalizer = protoBytes(nil, 2, string(binary.LittleEndian.AppendUint32(nil, size))+rest)
 		return m.bytes()
 	}
+	charsmapOf := func(blob string) []byte {
+		m := smallModel()
+		m.normalizer = protoBytes(nil, 2, blob)
+		return m.bytes()
+	}
+	kindOf := func(n uint64) []byte {
+		m := smallModel()
+		m.trainer = protoVarint(nil, 3, n)
+		return m.bytes()
+	}
+	withBytes := func(piece string) []byte {
+		m := smallModel().add(piece, pieceByte, 0)
+		m.trainer = protoVarint(nil, 35, 1)
+		return m.bytes()
+	}
 	bpe := smallModel().add("</s>", pieceNormal, 0)
 	bpe.trainer = protoVarint(nil, 3, 2)
 	only := &protoModel{}
@@ -179,29 +194,65 @@ func TestBuildErrors(t *testing.T) {
 		want string
 	}{
 		{"kind", kind.bytes(), "the model type is 5, 1 to 4 are known"},
-		{"empty", nil, "there are no pieces"},
-		{"text", []byte("hello, world"), "SentencePiece model"},
-		{"cut", smallModel().bytes()[:50], "claims"},
+		{"empty", nil, "there are no pieces: is this a SentencePiece model?"},
+		{"text", []byte("hello, world"), "byte 2 ends a group that was not begun"},
+		{"cut", smallModel().bytes()[:50], "field 1 at byte 45 claims 14 bytes, 3 are left"},
 		{"denormalizer", denormal.bytes(), "rules for decoding: the normalizer's trie claims 1701606770 bytes, 1 are left"},
-		{"bytes missing", bytesWithout.bytes(), "no piece <0x00>"},
-		{"byte without fallback", smallModel().add("<0x41>", pieceByte, 0).bytes(), "byte fallback"},
-		{"twice", smallModel().add("ab", pieceNormal, 0).bytes(), `"ab", is there twice`},
-		{"twice, in BPE one special", bpe.bytes(), `"</s>", is there twice`},
-		{"second unknown", smallModel().add("<u>", pieceUnknown, 0).bytes(), "second unknown"},
-		{"no unknown", only.add("a", pieceNormal, 0).bytes(), "no unknown piece"},
-		{"NUL", smallModel().add("a\x00", pieceNormal, 0).bytes(), "NUL"},
+		{"bytes missing", bytesWithout.bytes(), "byte fallback is on, but there is no piece <0x00>"},
+		{"byte without fallback", smallModel().add("<0x41>", pieceByte, 0).bytes(), `piece 13, "<0x41>", stands for a byte, but is not <0x00> to <0xFF> or byte fallback is off`},
+		{"twice", smallModel().add("ab", pieceNormal, 0).bytes(), `piece 13, "ab", is there twice`},
+		{"twice, in BPE one special", bpe.bytes(), `piece 13, "</s>", is there twice`},
+		{"second unknown", smallModel().add("<u>", pieceUnknown, 0).bytes(), `piece 13, "<u>", is a second unknown piece`},
+		{"no unknown", only.add("a", pieceNormal, 0).bytes(), "there is no unknown piece"},
+		{"NUL", smallModel().add("a\x00", pieceNormal, 0).bytes(), "piece 13, \"a\\x00\", holds a NUL"},
 		{"empty piece", smallModel().add("", pieceNormal, 0).bytes(), "piece 13: it is empty"},
-		{"long piece", smallModel().add(strings.Repeat("a", maxPieceBytes), pieceNormal, 0).bytes(), "8000 bytes"},
-		{"score", smallModel().add("z", pieceNormal, float32(math.NaN())).bytes(), "finite"},
-		{"type", smallModel().add("z", 9, 0).bytes(), "type is 9"},
-		{"charsmap short", charsmap(1024, "x"), "claims 1024 bytes, 1 are left"},
-		{"charsmap trie", charsmap(1024, strings.Repeat("\xff", 1024)+"a\x00"), "charsmap at byte"},
-		{"charsmap long", charsmap(1024, strings.Repeat("\x00", 3)+"\x80"+strings.Repeat("\x00\x00\x00\x80", 255)+strings.Repeat("a", maxReplacement+1)+"\x00"), "replace"},
-		{"charsmap end", charsmap(1024, strings.Repeat("\x00", 1024)+"ab"), "replace at byte"},
+		{"long piece", smallModel().add(strings.Repeat("a", maxPieceBytes), pieceNormal, 0).bytes(), "piece 13: it has 8000 bytes, must have less than 8000"},
+		{"score", smallModel().add("z", pieceNormal, float32(math.NaN())).bytes(), "piece 13: its score is NaN, must be finite"},
+		{"type", smallModel().add("z", 9, 0).bytes(), "piece 13: its type is 9, 1 to 6 are known"},
+		{"JSON", []byte(`{"model": {"type": "Unigram"}}`), "field 4 at byte 1 claims 109 bytes, 27 are left"},
+		{"gzip", []byte("\x1f\x8b\x08\x00"), "byte 0 has the wire type 7: is this a SentencePiece model?"},
+		{"a Git LFS pointer", []byte("version https://git-lfs"), "byte 0 has the wire type 6: is this a SentencePiece model?"},
+		{"a field without a number", []byte{2, 0}, "byte 0 is no protobuf field: is this a SentencePiece model?"},
+		{"a field number without end", bytes.Repeat([]byte{0xff}, 11), "byte 0 is no protobuf field: is this a SentencePiece model?"},
+		{"a field number of 2^60", binary.AppendUvarint(nil, 1<<63|2), "byte 0 is no protobuf field: is this a SentencePiece model?"},
+		{"wire type 7", []byte{1<<3 | 7}, "byte 0 has the wire type 7: is this a SentencePiece model?"},
+		{"a number without end", append([]byte{9 << 3}, bytes.Repeat([]byte{0xff}, 11)...), "the file ends inside field 9 at byte 0"},
+		{"cut in a number", []byte{9 << 3, 0x80}, "the file ends inside field 9 at byte 0"},
+		{"cut in 64 bits", []byte{9<<3 | 1, 0, 0, 0, 0, 0, 0, 0}, "the file ends inside field 9 at byte 0"},
+		{"cut in 32 bits", []byte{9<<3 | 5, 0, 0, 0}, "the file ends inside field 9 at byte 0"},
+		{"cut in a size", []byte{9<<3 | 2, 0x80}, "the file ends inside field 9 at byte 0"},
+		{"a field of 2^63 bytes", binary.AppendUvarint([]byte{9<<3 | 2}, 1<<63), "field 9 at byte 0 claims 9223372036854775808 bytes, 0 are left"},
+		{"a group without end", []byte{9<<3 | 3}, "the file ends inside group 9"},
+		{"the end of no group", []byte{9<<3 | 4}, "byte 0 ends a group that was not begun"},
+		{"the end of another group", []byte{9<<3 | 3, 8<<3 | 4}, "byte 1 ends a group that was not begun"},
+		{"101 groups", bytes.Repeat([]byte{9<<3 | 3}, 101), "byte 100: groups are nested too deep"},
+		{"cut in a piece", protoBytes(nil, 1, "\x0a\x05ab"), "piece 0: field 1 at byte 0 claims 5 bytes, 2 are left"},
+		{"a piece cut in its score", protoBytes(nil, 1, "\x0a\x01a\x15\x00\x00"), "piece 0: the file ends inside field 2 at byte 3"},
+		{"cut in the trainer", protoBytes(nil, 2, "\x18"), "trainer: the file ends inside field 3 at byte 0"},
+		{"cut in the normalizer", protoBytes(nil, 3, "\x12\x7f"), "normalizer: field 2 at byte 0 claims 127 bytes, 0 are left"},
+		{"cut in a self-test", protoBytes(nil, 4, "\x0a\x03\x0a\x05a"), "self-test: field 1 at byte 0 claims 5 bytes, 1 are left"},
+		{"kind 0", kindOf(0), "the model type is 0, 1 to 4 are known"},
+		{"kind 2^40", kindOf(1 << 40), "the model type is 1099511627776, 1 to 4 are known"},
+		{"infinite score", smallModel().add("z", pieceNormal, float32(math.Inf(-1))).bytes(), "piece 13: its score is -Inf, must be finite"},
+		{"type 0", smallModel().add("z", 0, 0).bytes(), "piece 13: its type is 0, 1 to 6 are known"},
+		{"only special pieces", (&protoModel{}).add("<unk>", pieceUnknown, 0).add("</s>", pieceControl, 0).bytes(), "there are no normal pieces"},
+		{"no pieces but rules", (&protoModel{}).bytes(), "there are no pieces: is this a SentencePiece model?"},
+		{"two bytes alike", smallModel().add("<0x41>", pieceByte, 0).add("<0x41>", pieceByte, 0).bytes(), `piece 13, "<0x41>", stands for a byte, but is not <0x00> to <0xFF> or byte fallback is off`},
+		{"a byte that is none", withBytes("<0xGG>"), `piece 13, "<0xGG>", stands for a byte, but is not <0x00> to <0xFF> or byte fallback is off`},
+		{"a byte in small letters", withBytes("<0xff>"), `piece 13, "<0xff>", stands for a byte, but is not <0x00> to <0xFF> or byte fallback is off`},
+		{"rules of three bytes", charsmapOf("abc"), "the normalizer's rules have 3 bytes, must have more than 4"},
+		{"rules without a trie", charsmapOf("\x00\x00\x00\x00ab\x00"), "the normalizer's trie is empty"},
+		{"a trie of five bytes", charsmapOf("\x05\x00\x00\x00aaaaab\x00"), "tokenizer: charsmap at byte 2432: it must be a multiple of 1024 bytes, and not empty; convert the model again"},
+		{"rules of 2^32-1 bytes", charsmapOf("\xff\xff\xff\xffab"), "the normalizer's trie claims 4294967295 bytes, 2 are left"},
+		{"another self-test", withSelfTest(1, "a", "b"), `its self-test fails: text 0, "a", becomes "▁a", should be "b"; the file was changed, or needs another reader`},
+		{"charsmap short", charsmap(1024, "x"), "the normalizer's trie claims 1024 bytes, 1 are left"},
+		{"charsmap trie", charsmap(1024, strings.Repeat("\xff", 1024)+"a\x00"), "tokenizer: charsmap at byte 2432: the root is a leaf; convert the model again"},
+		{"charsmap long", charsmap(1024, strings.Repeat("\x00", 3)+"\x80"+strings.Repeat("\x00\x00\x00\x80", 255)+strings.Repeat("a", maxReplacement+1)+"\x00"), "tokenizer: replace at byte 3712: a replacement is longer than 256 bytes; convert the model again"},
+		{"charsmap end", charsmap(1024, strings.Repeat("\x00", 1024)+"ab"), "tokenizer: replace at byte 3457: the last string does not end in NUL; convert the model again"},
 	} {
 		image, err := Build(c.spm, nil)
-		if err == nil || image != nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v, want an error with %q", c.name, err, c.want)
+		if err == nil || image != nil || err.Error() != "SentencePiece model: "+c.want {
+			t.Errorf("%s:\ngot  %v\nwant %s", c.name, err, c.want)
 		}
 	}
 }

@@ -33,7 +33,7 @@ func ParseJSON(raw []byte) (*JSONTokenizer, error) {
 		PostProcessor json.RawMessage `json:"post_processor"`
 		Model         json.RawMessage `json:"model"`
 	}
-	if err := json.Unmarshal(raw, &file); err != nil {
+	if err := decode("", raw, &file); err != nil {
 		return nil, err
 	}
 	if len(file.AddedTokens) > maxIDs {
@@ -42,8 +42,11 @@ func ParseJSON(raw []byte) (*JSONTokenizer, error) {
 	var model struct {
 		Type string `json:"type"`
 	}
-	if err := json.Unmarshal(file.Model, &model); err != nil {
-		return nil, fmt.Errorf("model: %w", err)
+	if len(file.Model) == 0 {
+		return nil, errors.New("there is no model")
+	}
+	if err := decode("model: ", file.Model, &model); err != nil {
+		return nil, err
 	}
 	var how jsonRules
 	if err := how.normalizer(file.Normalizer); err != nil {
@@ -82,6 +85,25 @@ func ParseJSON(raw []byte) (*JSONTokenizer, error) {
 		t.Vocab[token.Content] = token.ID
 	}
 	return t, nil
+}
+
+// decode is json.Unmarshal whose errors name the key, and the part of the file that it is in.
+func decode(part string, raw []byte, into any) error {
+	err := json.Unmarshal(raw, into)
+	var other *json.UnmarshalTypeError
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &other):
+		return fmt.Errorf("%s%w", part, err)
+	}
+	what := other.Value
+	if other.Field != "" {
+		what = other.Field + " is of the kind " + what
+	} else {
+		what = "this is of the kind " + what
+	}
+	return fmt.Errorf("%s%s, where another was expected", part, what)
 }
 
 // Build compiles the tokenizer into an image for Open, with the ids of vocab, which is Vocab or a part of it.
@@ -129,7 +151,7 @@ func steps(raw json.RawMessage, inner func(*jsonStep) []jsonStep) ([]jsonStep, e
 		return nil, nil
 	}
 	var first jsonStep
-	if err := json.Unmarshal(raw, &first); err != nil {
+	if err := decode("", raw, &first); err != nil {
 		return nil, err
 	}
 	if first.Type == "Sequence" {
@@ -214,7 +236,7 @@ func (t *JSONTokenizer) template(raw json.RawMessage) error {
 			Special  *token `json:"SpecialToken"`
 		} `json:"single"`
 	}
-	if err := json.Unmarshal(raw, &p); err != nil {
+	if err := decode("", raw, &p); err != nil {
 		return err
 	}
 	if p.Type == "ByteLevel" {
@@ -282,11 +304,14 @@ func (t *JSONTokenizer) readUnigram(raw json.RawMessage, how *jsonRules, special
 		Vocab        []jsonPiece `json:"vocab"`
 		ByteFallback bool        `json:"byte_fallback"`
 	}
-	if err := json.Unmarshal(raw, &model); err != nil {
-		return fmt.Errorf("model: %w", err)
+	if err := decode("model: ", raw, &model); err != nil {
+		return err
 	}
 	if how.byteLevel || !how.escape {
 		return errors.New("a Unigram model without Metaspace is not read")
+	}
+	if len(model.Vocab) == 0 {
+		return errors.New("model: the vocabulary is empty")
 	}
 	m := &spmModel{modelType: 1, unkSurface: " \u2047 ", unkPiece: "<unk>", byteFallback: model.ByteFallback}
 	m.normalizer = spmRules{how.charsmap, how.dummyPrefix, how.removeSpaces, true}
@@ -328,8 +353,8 @@ func (t *JSONTokenizer) readBPE(raw json.RawMessage, how *jsonRules, special map
 		Suffix       string           `json:"end_of_word_suffix"`
 		IgnoreMerges bool             `json:"ignore_merges"`
 	}
-	if err := json.Unmarshal(raw, &model); err != nil {
-		return fmt.Errorf("model: %w", err)
+	if err := decode("model: ", raw, &model); err != nil {
+		return err
 	}
 	for _, unknown := range []struct {
 		name string
