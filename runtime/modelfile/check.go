@@ -18,6 +18,7 @@ const checkPiece = 1 << 20
 // check reads the whole file, from what says least about it to what says most: header, table, checksums, metadata,
 // index, values. Nothing is used before it was checked.
 func (f *File) check() error {
+	defer f.checked()
 	if bigEndian() {
 		return f.fail("header", 0, "this machine stores numbers with the highest byte first, .ei8 models need the lowest first")
 	}
@@ -144,6 +145,12 @@ func (f *File) checkSums() error {
 		}
 	}
 	err := f.parallel(len(pieces), func(i int) error {
+		if i == 0 {
+			f.ahead(pieces[0].data)
+		}
+		if i+1 < len(pieces) {
+			f.ahead(pieces[i+1].data)
+		}
 		pieces[i].crc = checksum(pieces[i].data)
 		f.release(pieces[i].data)
 		return nil

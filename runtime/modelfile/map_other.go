@@ -10,6 +10,12 @@ func (f *File) load(file *os.File, size int) error { return f.read(file, size) }
 // readAhead is for maps.
 func (f *File) readAhead() {}
 
+// ahead is for maps.
+func (f *File) ahead([]byte) {}
+
+// checked is for maps.
+func (f *File) checked() {}
+
 // Stream is for maps.
 func (f *File) Stream() {}
 

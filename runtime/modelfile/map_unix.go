@@ -25,13 +25,28 @@ func (f *File) load(file *os.File, size int) error {
 	return nil
 }
 
-// readAhead asks the system to read what the check will: all of the file at once, or as far ahead as it does for what is read in order.
+// readAhead asks the system to read what the check will: all of the file at once, or where that is too much nothing but what ahead asks
+// for. How far it would read ahead by itself is a setting of the disk, and may be more than there is room for.
 func (f *File) readAhead() {
 	how := unix.MADV_WILLNEED
 	if f.frugal {
-		how = unix.MADV_SEQUENTIAL
+		how = unix.MADV_RANDOM
 	}
 	advise(f.data, how)
+}
+
+// ahead asks the system to read the piece that a frugal check looks at next.
+func (f *File) ahead(piece []byte) {
+	if f.frugal {
+		advise(piece, unix.MADV_WILLNEED)
+	}
+}
+
+// checked ends what readAhead began.
+func (f *File) checked() {
+	if f.frugal {
+		advise(f.data, unix.MADV_NORMAL)
+	}
 }
 
 // Stream says that not all of the file will be in memory at a time: it is read in order, again and again, and what was used goes

@@ -29,10 +29,20 @@ func (f *File) checkValues() error {
 			pieces = append(pieces, piece{t, from, min(from+step, rows)})
 		}
 	}
-	return f.parallel(len(pieces), func(i int) error {
+	data := func(i int) []byte {
 		p := pieces[i]
 		rowBytes := len(p.t.Data) / p.t.PaddedRows()
-		defer f.release(p.t.Data[p.from*rowBytes : p.to*rowBytes])
+		return p.t.Data[p.from*rowBytes : p.to*rowBytes]
+	}
+	return f.parallel(len(pieces), func(i int) error {
+		p := pieces[i]
+		if i == 0 {
+			f.ahead(data(0))
+		}
+		if i+1 < len(pieces) {
+			f.ahead(data(i + 1))
+		}
+		defer f.release(data(i))
 		if err := f.checkScales(p.t, p.from, p.to); err != nil {
 			return err
 		}
