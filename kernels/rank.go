@@ -4,14 +4,6 @@ import "math"
 
 // The exact distances of nearest neighbours: of eight rows at a time, since each sum is a chain of dependent additions.
 
-// eightRows panics unless the rows are as long as x, and returns for how many columns there are whole fours.
-func eightRows(x []float64, rows *[8][]float32) int {
-	for _, r := range rows {
-		_ = cut(r, len(x))
-	}
-	return len(x) &^ 3
-}
-
 func squares8Generic(out *[8]float64, x []float64, rows *[8][]float32) {
 	for i := 0; i < 8; i += 4 {
 		a, b, c, d := rows[i][:len(x)], rows[i+1][:len(x)], rows[i+2][:len(x)], rows[i+3][:len(x)]
@@ -38,23 +30,5 @@ func absolute8Generic(out *[8]float64, x []float64, rows *[8][]float32) {
 			s3 += math.Abs(v - float64(d[j]))
 		}
 		out[i], out[i+1], out[i+2], out[i+3] = s0, s1, s2, s3
-	}
-}
-
-// squaresFrom adds the squares of columns n and on, absoluteFrom the differences.
-func squaresFrom(out *[8]float64, x []float64, rows *[8][]float32, n int) {
-	for j := n; j < len(x); j++ {
-		for i := range out {
-			d := x[j] - float64(rows[i][j])
-			out[i] += float64(d * d)
-		}
-	}
-}
-
-func absoluteFrom(out *[8]float64, x []float64, rows *[8][]float32, n int) {
-	for j := n; j < len(x); j++ {
-		for i := range out {
-			out[i] += math.Abs(x[j] - float64(rows[i][j]))
-		}
 	}
 }
