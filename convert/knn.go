@@ -30,8 +30,8 @@ type KNNOptions struct {
 	Weights     string   // "": what the source says, else uniform
 	Rows        string   // "float32": round the kept rows; "": the type of the source
 	Compact     bool     // keep the int8 rows alone: a quarter of the size or less, results approximate
-	NoHead      bool     // scan whole int8 rows, even where fewer columns would do
 	forceHead   int      // for tests: take a head of so many axes, whatever it saves
+	forcePairs  bool     // for tests: take pairs, whatever they save
 	Names       []string // of the features, where the source names none
 }
 
@@ -76,11 +76,14 @@ func convertKNN(ctx context.Context, dst string, src *KNNSource, o Options) (*Re
 		report.Warnings = append(report.Warnings, fmt.Sprintf(
 			"rows were rounded to float32, which changed values by up to %.1e of themselves: neighbours are exact for the rounded rows", rows.rounding))
 	}
-	if cfg.Class == runtime.ClassDot && !cfg.Compact && !o.KNN.NoHead {
-		if err := rows.findHead(ctx, cfg, o.KNN.forceHead); err != nil {
+	if rows.pairs = o.KNN.forcePairs; cfg.Class == runtime.ClassDot && !cfg.Compact && !rows.pairs {
+		if err := rows.findFirst(ctx, cfg, o.KNN.forceHead); err != nil {
 			return nil, err
 		}
 		cfg.Head, cfg.Tail = len(rows.axes), rows.tail
+	}
+	if cfg.Pairs = rows.pairs; cfg.Pairs {
+		w.total += 2 * int64(src.Rows)
 	}
 	if cfg.Compact {
 		if cfg.Recall, cfg.Sampled, err = w.recall(cfg); err != nil {
@@ -171,6 +174,9 @@ func knnMeta(src *KNNSource, cfg *runtime.KNNConfig, o Options) (*modelfile.Meta
 	if m.Licence == "" {
 		m.Licence = src.Licence
 	}
+	if cfg.Pairs {
+		m.Requires = []string{"pairs"}
+	}
 	return m, nil
 }
 
@@ -220,7 +226,7 @@ func (w *knnWriter) write(dst string, meta *modelfile.Meta, cfg *runtime.KNNConf
 	} else {
 		add("center", modelfile.F64, modelfile.Rows, doubles(w.rows.center), d)
 	}
-	var residual, norm, length []float32
+	var residual, norm, length, pairResidual, pairNorm, fineResidual []float32
 	codes := len(specs)
 	var stats quant.Stats
 	encode := func() error { return w.codes(&residual, &norm, &length, &stats) }
@@ -235,6 +241,14 @@ func (w *knnWriter) write(dst string, meta *modelfile.Meta, cfg *runtime.KNNConf
 	add("rows.norm", modelfile.F32, modelfile.Rows, floats(&norm), n)
 	if cfg.Class == runtime.ClassDot {
 		add("rows.length", modelfile.F32, modelfile.Rows, floats(&length), n)
+	}
+	if cfg.Pairs {
+		h := runtime.PairBytes(d)
+		add("pairs.coarse", modelfile.I8, modelfile.N16K4, func() error { return w.pairs(false, &pairResidual, &pairNorm) }, n, h)
+		add("pairs.coarse.residual", modelfile.F32, modelfile.Rows, floats(&pairResidual), n)
+		add("pairs.norm", modelfile.F32, modelfile.Rows, floats(&pairNorm), n)
+		add("pairs.fine", modelfile.I8, modelfile.Rows, func() error { return w.pairs(true, &fineResidual, nil) }, n, h)
+		add("pairs.fine.residual", modelfile.F32, modelfile.Rows, floats(&fineResidual), n)
 	}
 	switch cfg.Task {
 	case runtime.TaskClassify:

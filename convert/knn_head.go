@@ -9,7 +9,7 @@ import (
 	"github.com/edge-infer/edge-infer/runtime"
 )
 
-// Where finding a head may pay, and what it may cost.
+// Where fewer bytes than those of all int8 may pay, and what it may cost to find out.
 const (
 	headRows    = 1000 // fewer rows are scanned in no time
 	headMinCols = 48
@@ -23,11 +23,11 @@ const (
 // headSizes are the numbers of axes that are tried: with the tail they fill multiples of 16 columns.
 var headSizes = []int{15, 31, 47, 63, 95, 127, 191, 255}
 
-// findHead chooses how many of the leading principal axes the int8 rows are reduced to, by the bytes that held-back rows would read
-// as queries. None is chosen where that saves less than a fifth.
-func (k *knnRows) findHead(ctx context.Context, cfg *runtime.KNNConfig, force int) error {
+// findFirst chooses what a scan reads first, by the bytes that held-back rows would read as queries: the int8 rows, reduced to
+// so many of the leading principal axes, or pairs of int4. It is the int8 rows as they are where that saves less than a fifth.
+func (k *knnRows) findFirst(ctx context.Context, cfg *runtime.KNNConfig, force int) error {
 	n, d := cfg.Rows, cfg.Cols
-	if force == 0 && (n < headRows || d < headMinCols || d > headMaxCols) {
+	if force == 0 && (n < headRows || d < headMinCols) {
 		return nil
 	}
 	r := rand.New(rand.NewPCG(3, 4))
@@ -67,15 +67,20 @@ func (k *knnRows) findHead(ctx context.Context, cfg *runtime.KNNConfig, force in
 	if force > 0 {
 		most = force
 	}
-	axes, err := principalAxes(ctx, r, sample, most)
-	if err != nil || axes == nil {
-		return err
-	}
-	best := force
-	if force == 0 {
-		if best, err = k.chooseHead(ctx, cfg, axes, sample, pick); err != nil || best == 0 {
+	var axes [][]float64
+	if d <= headMaxCols || force > 0 {
+		if axes, err = principalAxes(ctx, r, sample, most); err != nil {
 			return err
 		}
+	}
+	best := min(force, len(axes))
+	if force == 0 {
+		if best, err = k.chooseFirst(ctx, cfg, axes, sample, pick); err != nil {
+			return err
+		}
+	}
+	if best == 0 {
+		return nil
 	}
 	k.axes = axes[:best]
 	for _, a := range k.axes {
@@ -90,8 +95,8 @@ func (k *knnRows) findHead(ctx context.Context, cfg *runtime.KNNConfig, force in
 	return nil
 }
 
-// chooseHead tries how many bytes a query reads with each size of head; 0: none saves enough.
-func (k *knnRows) chooseHead(ctx context.Context, cfg *runtime.KNNConfig, axes, sample [][]float64, pick func(int) ([][]float64, []int, error)) (int, error) {
+// chooseFirst tries how many bytes a query reads with each size of head and with pairs, which it notes; 0: no head.
+func (k *knnRows) chooseFirst(ctx context.Context, cfg *runtime.KNNConfig, axes, sample [][]float64, pick func(int) ([][]float64, []int, error)) (int, error) {
 	n, d := cfg.Rows, cfg.Cols
 	queries, at, err := pick(headQueries)
 	if err != nil {
@@ -114,7 +119,13 @@ func (k *knnRows) chooseHead(ctx context.Context, cfg *runtime.KNNConfig, axes, 
 			best, bestBytes = size, bytes
 		}
 	}
-	return best, nil
+	// Rows of which more bits are read are read out of order too.
+	h := runtime.PairBytes(d)
+	coarse, fine := pairShares(sample, queries, limits)
+	if bytes := float64(n) * (float64(h+12) + float64(2*float64(h+8)*coarse) + float64(rowBytes*fine)); bytes < bestBytes {
+		best, k.pairs = 0, true
+	}
+	return best, ctx.Err()
 }
 
 // kthDistances are the euclidean distances of the queries, rows of the source, to their k-th nearest, in units.

@@ -30,6 +30,8 @@ type knnRows struct {
 	flat []float64   // the same, one after another
 	tail float64
 
+	pairs bool // the file holds pairs of int4 too: see runtime/knn_pairs.go
+
 	row, y, reduced []float64
 }
 

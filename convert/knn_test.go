@@ -175,25 +175,25 @@ func TestKNNExact(t *testing.T) {
 		shapes = [][2]int{{17, 3}, {110, 20}}
 	}
 	r := rand.New(rand.NewPCG(5, 6))
-	ranked, rows, heads := int64(0), int64(0), 0
+	ranked, rows, heads, pairs := int64(0), int64(0), 0, 0
 	for _, shape := range shapes {
 		n, d := shape[0], shape[1]
 		data := knnData(r, n, d)
 		for _, name := range slices.Sorted(maps.Keys(data)) {
 			data := data[name]
 			for _, class := range []string{"euclidean", "manhattan"} {
-				for mode := range 3 {
-					compact, head := mode == 1, 0
+				for mode := range 4 {
+					compact, head, withPairs := mode == 1, 0, mode == 3 && class == "euclidean"
 					if mode == 2 {
 						if head = d / 3; head > 60 {
 							head = 0 // finding so many axes takes long
 						}
 					}
-					if compact && (n > 500 || name == "huge") || mode == 2 && (head == 0 || class != "euclidean") {
+					if compact && (n > 500 || name == "huge") || mode == 2 && head == 0 || mode >= 2 && class != "euclidean" {
 						continue
 					}
 					src := rowsSource(data[0], class)
-					m := openKNNModel(t, src, KNNOptions{Compact: compact, forceHead: head})
+					m := openKNNModel(t, src, KNNOptions{Compact: compact, forceHead: head, forcePairs: withPairs})
 					if m.KNN().Head > 0 {
 						heads++
 					}
@@ -202,7 +202,7 @@ func TestKNNExact(t *testing.T) {
 						kept = dequantizedRows(t, src)
 					}
 					for _, metric := range []string{"euclidean", "manhattan", "chebyshev", "cosine", "dot", "minkowski"} {
-						if metric == "minkowski" && d > 20 || mode == 2 && runtime.MetricClass(metric) != runtime.ClassDot {
+						if metric == "minkowski" && d > 20 || mode >= 2 && runtime.MetricClass(metric) != runtime.ClassDot {
 							continue // powers take long
 						}
 						p := 2.5 + float64(n%2)/2
@@ -219,8 +219,12 @@ func TestKNNExact(t *testing.T) {
 								K: k, Metric: metric, P: p, Batch: []int{1, len(data[1]), 3}[r.IntN(3)], Threads: 1 + r.IntN(3),
 								Kernels: sets[r.IntN(len(sets))].Name,
 							}
+							if withPairs {
+								o.Batch = 1 // they are for single queries
+								pairs++
+							}
 							c := newClassifier(t, m, o)
-							what := fmt.Sprintf("%s %dx%d, %s file, compact %v, head %d, %+v", name, n, d, class, compact, m.KNN().Head, o)
+							what := fmt.Sprintf("%s %dx%d, %s file, compact %v, head %d, pairs %v, %+v", name, n, d, class, compact, m.KNN().Head, withPairs, o)
 							searchAll(t, c, data[1], func(i int, near []runtime.Neighbor) {
 								checkNeighbors(t, near, want[i][:k], fmt.Sprintf("%s query %d", what, i))
 							})
@@ -234,8 +238,8 @@ func TestKNNExact(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d gaussian rows ranked, %d heads", ranked, rows, heads)
-	if heads < 10 {
-		t.Errorf("only %d files had a head", heads)
+	if heads < 10 || pairs < 100 {
+		t.Errorf("only %d files had a head, only %d searches took pairs", heads, pairs)
 	}
 	if ranked*2 > rows {
 		t.Errorf("the bound decides little: %d of %d rows were ranked", ranked, rows)
@@ -461,14 +465,19 @@ func TestEmbeddedIris(t *testing.T) {
 func TestKNNQueryAllocatesNothing(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 9))
 	data := knnData(r, 300, 40)["gaussian"]
-	for _, metric := range []string{"euclidean", "manhattan", "cosine"} {
+	for i, metric := range []string{"euclidean", "manhattan", "cosine", "euclidean", "cosine"} {
 		src := rowsSource(data[0], metric)
 		src.Task, src.Outputs = runtime.TaskClassify, []KNNOutput{{Classes: []string{"a", "b"}, Labels: make([]int32, 300)}}
-		m := openKNNModel(t, src, KNNOptions{})
-		c := newClassifier(t, m, runtime.KNNOptions{K: 10, Batch: 2})
+		pairs := i > 2
+		m := openKNNModel(t, src, KNNOptions{forcePairs: pairs})
+		queries := data[1][:2]
+		if pairs {
+			queries = queries[:1]
+		}
+		c := newClassifier(t, m, runtime.KNNOptions{K: 10, Batch: len(queries)})
 		if n := testing.AllocsPerRun(20, func() {
 			c.Reset()
-			for _, q := range data[1][:2] {
+			for _, q := range queries {
 				if _, err := c.Add(q); err != nil {
 					t.Fatal(err)
 				}
@@ -476,10 +485,10 @@ func TestKNNQueryAllocatesNothing(t *testing.T) {
 			if err := c.Run(); err != nil {
 				t.Fatal(err)
 			}
-			c.Class(c.Neighbors(1), 0)
+			c.Class(c.Neighbors(len(queries)-1), 0)
 			c.Probabilities(c.Neighbors(0), 0)
 		}); n != 0 {
-			t.Errorf("%s: %v allocations a query", metric, n)
+			t.Errorf("%s, pairs %v: %v allocations a query", metric, pairs, n)
 		}
 	}
 }
@@ -535,7 +544,13 @@ func TestKNNRecall(t *testing.T) {
 					checkNeighbors(t, near, oracle(metric, 0, rows, queries[i], 10), fmt.Sprintf("%s %s query %d", name, metric, i))
 					ranked += c.Ranked(i % 4)
 				})
-				t.Logf("%s %s: recall 1; %d of %d rows ranked a query, head %d", name, metric, ranked/int64(len(queries)), len(rows), m.KNN().Head)
+				t.Logf("%s %s: recall 1; %d of %d rows ranked a query, head %d, pairs %v", name, metric, ranked/int64(len(queries)), len(rows), m.KNN().Head, m.KNN().Pairs)
+				if m.KNN().Pairs {
+					alone := newClassifier(t, m, runtime.KNNOptions{K: 10, Metric: metric})
+					searchAll(t, alone, queries, func(i int, near []runtime.Neighbor) {
+						checkNeighbors(t, near, oracle(metric, 0, rows, queries[i], 10), fmt.Sprintf("%s %s query %d alone", name, metric, i))
+					})
+				}
 			}
 		}
 	}

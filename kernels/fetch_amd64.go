@@ -1,11 +1,13 @@
 package kernels
 
+import "unsafe"
+
 //go:noescape
-func fetch(p *float32, n int)
+func fetch(p unsafe.Pointer, bytes int)
 
 // Fetch asks for p to be brought into the second-level cache and does not wait: a hint for what will be read soon.
-func Fetch(p []float32) {
+func Fetch[T int8 | float32](p []T) {
 	if len(p) > 0 {
-		fetch(&p[0], len(p))
+		fetch(unsafe.Pointer(&p[0]), len(p)*int(unsafe.Sizeof(p[0])))
 	}
 }

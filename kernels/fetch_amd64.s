@@ -1,14 +1,14 @@
 #include "textflag.h"
 
-// func fetch(p *float32, n int)
+// func fetch(p unsafe.Pointer, bytes int)
 //
-// Asks for the lines of n floats, n above 0.
+// Asks for the lines of so many bytes, more than none.
 TEXT ·fetch(SB), NOSPLIT, $0-16
 	MOVQ p+0(FP), SI
-	MOVQ n+8(FP), CX
+	MOVQ bytes+8(FP), CX
 loop:
 	PREFETCHT1 (SI)
 	ADDQ $64, SI
-	SUBQ $16, CX
+	SUBQ $64, CX
 	JGT  loop
 	RET

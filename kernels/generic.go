@@ -25,6 +25,8 @@ func generic() Set {
 		WeightedSum: weightedSumGeneric,
 		L1S8:        l1S8Generic,
 		MaxS8:       maxS8Generic,
+		GemvS4:      gemvS4Generic,
+		RowsS4:      rowsS4Generic,
 		Survivors:   survivorsGeneric,
 		Squares8:    squares8Generic,
 		Absolute8:   absolute8Generic,

@@ -103,6 +103,13 @@ type Set struct {
 	// len(w)/k rows of w; k and N multiples of 16.
 	L1S8, MaxS8 func(acc []int32, x []int8, w []int8, m, k int)
 
+	// GemvS4 computes acc[n] = Σ x[j]*u + x[h+j]*l over the h = len(x)/2 bytes j of row n of w, where u and l are what the byte stands
+	// for: see generic_pairs.go. w lies in N16K4 as [n, h], any byte may come; h and n are multiples of 16.
+	GemvS4 func(acc []int32, x []int8, w []int8)
+
+	// RowsS4 computes the same for rows that lie one after another in w: acc[i] is that of row rows[i].
+	RowsS4 func(acc []int32, x []int8, w []int8, rows []int32)
+
 	// Survivors looks at sums of m = len(b) queries with n = len(acc)/m rows, acc [m, n]. It puts into idx the places i*n+j of
 	// those whose b[i].Value(acc[i*n+j], ...) is not below b[i].Min, and returns how many there are: by blocks of 16 rows,
 	// then queries, then rows. n is a multiple of 16; idx has room for all.

@@ -12,6 +12,7 @@ var variants = []variant{
 		improve: func(s *Set) {
 			s.GemvS8, s.GemmS8 = gemvAVX2, gemmAVX2
 			s.L1S8, s.MaxS8, s.Survivors = l1AVX2, maxAVX2, survivorsAVX2
+			s.GemvS4, s.RowsS4 = gemvPairsAVX2, rowsPairsAVX2
 			s.Squares8, s.Absolute8 = squares8AVX2, absolute8AVX2
 			improveFloats(s)
 			s.TopK = topKAVX2
@@ -30,6 +31,7 @@ var variants = []variant{
 			s.lstm, s.gru = lstmAVX512, gruAVX512
 			s.Limits = limitsVNNI
 			s.L1S8, s.MaxS8, s.Survivors = l1VNNI, maxVNNI, survivorsAVX512
+			s.GemvS4, s.RowsS4 = gemvPairsVNNI, rowsPairsVNNI
 			s.Squares8, s.Absolute8 = squares8AVX512, absolute8AVX512
 		},
 	},

@@ -31,11 +31,9 @@ type knn struct {
 
 	axes []float64 // [head, stride] orthonormal; nil: the int8 rows are not reduced, see knn_head.go
 
-	codes       kernels.Weights // int8 rows of (row - center) / unit, or of what they are reduced to
-	residual    []float32       // their rounding error: 2-norm (dot) or 1-norm (difference), rounded up
-	norm        []float32       // |ŵ| (dot) or the residual in the maximum norm (difference)
-	length      []float32       // |row| / unit as given (dot); difference: norm again
-	commonScale float32         // difference: the scale of all rows
+	plane               // int8 rows of (row - center) / unit, or of what they are reduced to
+	pairs       *pairs  // the rows once more, in fewer bits; nil: not in this file
+	commonScale float32 // difference: the scale of all rows
 
 	rows32  []float32 // the kept rows; both nil: compact
 	rows64  []float64
@@ -45,6 +43,14 @@ type knn struct {
 
 	labelStride int
 	scalers     []scaler
+}
+
+// plane is what a scan reads: rows quantized, and what the bound needs to know of each.
+type plane struct {
+	codes    kernels.Weights
+	residual []float32 // the error of quantization: 2-norm (dot) or 1-norm (difference), rounded up
+	norm     []float32 // |ŵ| (dot; of pairs |w|) or the residual in the maximum norm (difference)
+	length   []float32 // |row| / unit as given (dot); difference: norm again
 }
 
 // scaler is a KNNScaler with its numbers.
@@ -97,6 +103,9 @@ func bindKNN(file *modelfile.File, cfg *KNNConfig) (*knn, error) {
 				break
 			}
 		}
+	}
+	if cfg.Pairs {
+		k.bindPairs(b)
 	}
 	if len(cfg.Outputs) > 0 {
 		k.labelStride = kernels.Pad16(n)
@@ -221,6 +230,8 @@ type Classifier struct {
 	weights []float64 // of one query's votes
 	votes   []float64 // of one query's classes
 
+	scanned  *plane                     // by the run under way
+	byPairs  bool                       // that is the plane of pairs
 	rowsAt   int                        // rows of a tile of the run under way
 	scan     func(worker, from, to int) // method values made once: making one allocates
 	run      func() error
@@ -320,6 +331,7 @@ func (m *Model) NewClassifier(o KNNOptions) (*Classifier, error) {
 	}
 	c.exhaustive = o.RankAll || !m.knn.serves(c.metric)
 	c.allocate(&arena{})
+	c.scanned = &c.m.plane
 	c.scan, c.run, c.copyRow = each(c.scanPart), c.runAll, c.copyAsked
 	m.pool.Grow(o.Threads, o.CPUs)
 	return c, nil
@@ -348,7 +360,7 @@ func (c *Classifier) allocate(a *arena) {
 	cfg, o := c.m.cfg, c.opt
 	const book, scratch = "queries and neighbours", "scan"
 	c.x = take[float64](a, book, o.Batch, cfg.Cols)
-	c.q8 = take[int8](a, book, o.Batch, c.m.codes.K)
+	c.q8 = take[int8](a, book, max(o.Batch*c.m.codes.K, c.m.pairs.columns()))
 	c.queries = take[query](a, book, o.Batch)
 	c.centred = take[float64](a, book, cfg.Cols)
 	if cfg.Head > 0 {
@@ -507,7 +519,7 @@ func (c *Classifier) Neighbors(i int) []Neighbor { return c.results[i*c.opt.K:][
 // Ranked tells for how many rows query i computed the exact distance.
 func (c *Classifier) Ranked(i int) int64 { return c.ranked[i] }
 
-// Bytes tells how many bytes of the model the last Run read: int8 rows once for all queries, and each row ranked.
+// Bytes tells how many bytes of the model the last Run read: quantized rows once for all queries, and each row ranked.
 func (c *Classifier) Bytes() int64 {
 	k, n := c.m, int64(0)
 	row := int64(k.stride) * 4
@@ -522,10 +534,16 @@ func (c *Classifier) Bytes() int64 {
 	}
 	if !c.exhaustive {
 		arrays := int64(16)
-		if k.cfg.Class == ClassDot {
+		switch {
+		case c.byPairs:
+			arrays = 12
+			for i := range c.parts {
+				n += c.parts[i].searches[0].refined * int64(c.scanned.codes.K+8)
+			}
+		case k.cfg.Class == ClassDot:
 			arrays = 20
 		}
-		n += int64(k.codes.N) * (int64(k.codes.K) + arrays)
+		n += int64(c.scanned.codes.N) * (int64(c.scanned.codes.K) + arrays)
 	}
 	return n
 }

@@ -37,6 +37,7 @@ type query struct {
 
 	scale    float32 // x̂ = scale · q
 	hat2     float64 // |x̂|²
+	square   float64 // |x'|² of what x̂ stands for
 	residual float64 // e_x, in the norm of the metric, rounded up
 	length   float64 // |x| in units of its own, rounded up
 	own      float64 // for products: one over the query's own unit, a power of two that brings it to 0.5..1
@@ -117,6 +118,7 @@ func (c *Classifier) prepare(q *query, x []float64, q8 []int8) {
 		y2 += float64(v * v)
 	}
 	q.hat2 = float64(float64(s*s) * float64(sum2))
+	q.square = y2
 	q.length = math.Sqrt(y2) * (1 + c.relative)
 	switch c.metric.kind {
 	case manhattan, minkowski:
@@ -128,15 +130,31 @@ func (c *Classifier) prepare(q *query, x []float64, q8 []int8) {
 	}
 }
 
-// bound sets b so that Survivors passes every row whose distance may be tau or less.
-func (c *Classifier) bound(b *kernels.Bound, q *query, tau float64) {
-	if q.exhaustive {
-		*b = kernels.Bound{Min: float32(math.Inf(1))} // no row is of interest to the scan
+// bound sets what a row must reach so that its distance to query i may be the limit of its search or less.
+func (c *Classifier) bound(p *knnPart, i int) {
+	s, q := &p.searches[i], &c.queries[i]
+	if c.byPairs && c.metric.kind == euclidean {
+		c.boundPairs(&p.bounds[i], &s.refining, q, s.limit)
 		return
 	}
+	c.boundRows(&p.bounds[i], q, s.limit)
+	s.refining = p.bounds[i]
+}
+
+// noBound says that no row is of interest, or that every row passes; false: tau is a distance to bound by.
+func noBound(b *kernels.Bound, q *query, tau float64) bool {
+	if q.exhaustive {
+		*b = kernels.Bound{Min: float32(math.Inf(1))}
+		return true
+	}
 	*b = kernels.Bound{Min: float32(math.Inf(-1))}
-	if math.IsInf(tau, 0) || math.IsNaN(tau) {
-		return // not k distances yet
+	return math.IsInf(tau, 0) || math.IsNaN(tau) // not k distances yet
+}
+
+// boundRows sets b so that Survivors passes every row whose distance may be tau or less.
+func (c *Classifier) boundRows(b *kernels.Bound, q *query, tau float64) {
+	if noBound(b, q, tau) {
+		return
 	}
 	k := c.m
 	var v [7]float64 // Acc, Res, Res2, Norm, Norm2, Len, Min
@@ -170,6 +188,11 @@ func (c *Classifier) bound(b *kernels.Bound, q *query, tau float64) {
 		v[5] = q.length * c.relative
 		v[6] = p - q.base - float64(slack*math.Abs(p-q.base)) - float64(0x1p-50*(math.Abs(p)+math.Abs(q.base))) - off - tiny
 	}
+	setBound(b, &v)
+}
+
+// setBound rounds the coefficients, and leaves b where they do not fit float32: then all rows pass.
+func setBound(b *kernels.Bound, v *[7]float64) {
 	for _, f := range v {
 		if !(math.Abs(f) < 1e36) {
 			return

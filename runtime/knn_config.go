@@ -33,6 +33,8 @@ type KNNConfig struct {
 	// outside the axes.
 	Head int     `json:"head,omitempty"`
 	Tail float64 `json:"tail,omitempty"`
+	// Pairs says that the file holds the rows once more in fewer bits, for single queries: see knn_pairs.go.
+	Pairs bool `json:"pairs,omitempty"`
 	// Cosine says that the norms of the rows are such that cosine distances can be bounded.
 	Cosine bool `json:"cosine,omitempty"`
 }
@@ -190,6 +192,9 @@ func (c *KNNConfig) validate() error {
 	}
 	if c.Head < 0 || c.Head >= max(c.Cols, 1) || c.Head > 0 && (c.Compact || c.Class != ClassDot) || !(math.Abs(c.Tail) < far) {
 		return fmt.Errorf("head of %d axes with a tail of %v does not fit %d columns, class %q, compact %v", c.Head, c.Tail, c.Cols, c.Class, c.Compact)
+	}
+	if c.Pairs && (c.Head > 0 || c.Compact || c.Class != ClassDot) {
+		return fmt.Errorf("pairs do not fit class %q, compact %v, a head of %d axes", c.Class, c.Compact, c.Head)
 	}
 	if err := checkWeights(c.Weights, c.Metric); err != nil {
 		return err

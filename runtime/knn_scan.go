@@ -35,8 +35,12 @@ type knnPart struct {
 
 // search is the state of one query in one part.
 type search struct {
-	heap     []rankedRow // the nearest so far, the farthest on top; capacity k
-	limit    float64     // the k-th distance is not above this
+	heap     []rankedRow         // the nearest so far, the farthest on top; capacity k
+	limit    float64             // the k-th distance is not above this
+	refined  int64               // rows of which more bits were read: see knn_pairs.go
+	refining kernels.Bound       // what those must reach
+	passed   [2 * rankRows]int32 // those that did and wait to be ranked
+	waiting  int                 // how many
 	pending  []pendingRow
 	ranked   int64
 	samples  []sample // of the first threshold: best last, so that the worst is at hand
@@ -75,6 +79,9 @@ type sample struct {
 // runAll is Run without its guard.
 func (c *Classifier) runAll() error {
 	k, n := c.m.codes.K, min(c.count, scanQueries)
+	if c.scanned, c.byPairs = &c.m.plane, c.m.pairs != nil && c.count == 1; c.byPairs {
+		c.scanned, k = &c.m.pairs.plane, c.m.pairs.columns()
+	}
 	d := c.m.cfg.Cols
 	for i := range c.count {
 		c.prepare(&c.queries[i], c.x[i*d:(i+1)*d], c.q8[i*k:(i+1)*k])
@@ -97,16 +104,19 @@ func (c *Classifier) runAll() error {
 // scanPart searches all queries in one part of the rows.
 func (c *Classifier) scanPart(_, part int) {
 	p := &c.parts[part]
-	blocks := c.m.codes.N / 16
+	blocks := c.scanned.codes.N / 16
 	from, to := blocks*part/len(c.parts)*16, blocks*(part+1)/len(c.parts)*16
 	scan := false
 	for i := range c.count {
 		s := &p.searches[i]
-		s.heap, s.pending, s.ranked, s.limit = s.heap[:0], s.pending[:0], 0, math.Inf(1)
-		c.bound(&p.bounds[i], &c.queries[i], s.limit)
+		s.heap, s.pending, s.ranked, s.refined, s.limit = s.heap[:0], s.pending[:0], 0, 0, math.Inf(1)
+		c.bound(p, i)
 		scan = scan || !c.queries[i].exhaustive
 	}
-	if scan {
+	switch {
+	case scan && c.byPairs:
+		c.scanPairs(p, from, to)
+	case scan:
 		c.sampleRows(p, from, to)
 		for at := from; at < to; at += c.rowsAt {
 			c.scanTile(p, at, min(c.rowsAt, to-at))
@@ -139,7 +149,7 @@ func (c *Classifier) scanTile(p *knnPart, at, n int) {
 	for first := 0; first < c.count; first += scanQueries {
 		queries := min(scanQueries, c.count-first)
 		c.sums(p.acc[:queries*n], first, queries, at, n)
-		for _, j := range c.survivors(p, first, queries, at, n) {
+		for _, j := range c.survivors(p, p.acc[:queries*n], first, at, n) {
 			i, row := first+int(j)/n, at+int(j)%n
 			s := &p.searches[i]
 			if row >= c.m.cfg.Rows {
@@ -153,15 +163,15 @@ func (c *Classifier) scanTile(p *knnPart, at, n int) {
 	}
 }
 
-// survivors gives the places in p.acc, [queries, n], of the sums of n rows that reach the bounds of their query.
-func (c *Classifier) survivors(p *knnPart, first, queries, at, n int) []int32 {
-	k := c.m
+// survivors gives the places in acc, [queries, n], of the sums of n rows that reach the bounds of their query, from query first on.
+func (c *Classifier) survivors(p *knnPart, acc []int32, first, at, n int) []int32 {
+	k := c.scanned
 	length := k.length
 	if c.metric.kind == euclidean {
 		length = k.norm // the bound has no use for lengths: so they are not read
 	}
-	found := c.set.Survivors(p.idx, p.acc[:queries*n], k.codes.Scale[at:at+n], k.residual[at:at+n], k.norm[at:at+n], length[at:at+n],
-		p.bounds[first:first+queries])
+	found := c.set.Survivors(p.idx, acc, k.codes.Scale[at:at+n], k.residual[at:at+n], k.norm[at:at+n], length[at:at+n],
+		p.bounds[first:first+len(acc)/n])
 	return p.idx[:found]
 }
 
@@ -258,7 +268,7 @@ func (c *Classifier) rank(p *knnPart, i int, rows []int32) {
 		s.keep(rankedRow{s.distance[j], row})
 	}
 	if s.limit != before {
-		c.bound(&p.bounds[i], &c.queries[i], s.limit)
+		c.bound(p, i)
 	}
 }
 
@@ -396,40 +406,39 @@ func (c *Classifier) sampleRows(p *knnPart, from, to int) {
 		at := from + tiles*piece/pieces*rows
 		n := min(rows, to-at)
 		for i := range c.count {
-			c.boundNear(&p.bounds[i], &c.queries[i], &p.searches[i])
+			c.boundNear(p, i)
 		}
 		for first := 0; first < c.count; first += scanQueries {
 			queries := min(scanQueries, c.count-first)
 			c.sums(p.acc[:queries*n], first, queries, at, n)
-			for _, j := range c.survivors(p, first, queries, at, n) {
-				i, row := first+int(j)/n, at+int(j)%n
-				if row < c.m.cfg.Rows {
-					near := c.near(&c.queries[i], p.acc[j], c.m.codes.Scale[row], c.m.norm[row], c.m.length[row])
-					p.searches[i].sample(near, int32(row))
-				}
+			for _, j := range c.survivors(p, p.acc[:queries*n], first, at, n) {
+				c.sample(&p.searches[first+int(j)/n], &c.queries[first+int(j)/n], p.acc[j], at+int(j)%n)
 			}
 		}
 	}
 	for i := range c.count {
-		s := &p.searches[i]
-		if len(s.samples) < c.opt.K {
-			s.samples = s.samples[:0]
-			c.bound(&p.bounds[i], &c.queries[i], s.limit)
-			continue
-		}
-		for _, r := range s.samples {
-			c.fetch(r.row)
-		}
-		var group [rankRows]int32
-		for at := 0; at < len(s.samples); at += rankRows {
-			n := min(rankRows, len(s.samples)-at)
-			for j := range n {
-				group[j] = s.samples[at+j].row
-			}
-			c.rank(p, i, group[:n])
-		}
-		c.bound(&p.bounds[i], &c.queries[i], s.limit)
+		c.rankSamples(p, i)
 	}
+}
+
+// rankSamples sets the first threshold of query i.
+func (c *Classifier) rankSamples(p *knnPart, i int) {
+	s := &p.searches[i]
+	if len(s.samples) < c.opt.K {
+		s.samples = s.samples[:0]
+	}
+	for _, r := range s.samples {
+		c.fetch(r.row)
+	}
+	var group [rankRows]int32
+	for at := 0; at < len(s.samples); at += rankRows {
+		n := min(rankRows, len(s.samples)-at)
+		for j := range n {
+			group[j] = s.samples[at+j].row
+		}
+		c.rank(p, i, group[:n])
+	}
+	c.bound(p, i)
 }
 
 // sampled says whether a row was ranked as one of the sample.
@@ -442,8 +451,13 @@ func (s *search) sampled(row int32) bool {
 	return false
 }
 
-// sample keeps a row of the sample if it seems to be among the k nearest of it.
-func (s *search) sample(near float32, row int32) {
+// sample keeps a row of the sample if it seems to be among the k nearest of it. acc is its sum.
+func (c *Classifier) sample(s *search, q *query, acc int32, row int) {
+	if row >= c.m.cfg.Rows {
+		return // padding
+	}
+	k := c.scanned
+	near := c.near(q, acc, k.codes.Scale[row], k.norm[row], k.length[row])
 	n := len(s.samples)
 	if n < cap(s.samples) {
 		s.samples = s.samples[:n+1]
@@ -453,13 +467,14 @@ func (s *search) sample(near float32, row int32) {
 	for ; n > 0 && near > s.samples[n-1].near; n-- {
 		s.samples[n] = s.samples[n-1]
 	}
-	s.samples[n] = sample{near, row}
+	s.samples[n] = sample{near, int32(row)}
 }
 
-// boundNear sets b so that Survivors passes the rows that seem nearer than the k of the sample so far, by what near says.
-func (c *Classifier) boundNear(b *kernels.Bound, q *query, s *search) {
+// boundNear sets the bound of query i so that Survivors passes the rows that seem nearer than the k of the sample so far, by what near says.
+func (c *Classifier) boundNear(p *knnPart, i int) {
+	s, q, b := &p.searches[i], &c.queries[i], &p.bounds[i]
 	if len(s.samples) < cap(s.samples) || q.exhaustive {
-		c.bound(b, q, math.Inf(1))
+		c.bound(p, i)
 		return
 	}
 	worst := s.samples[len(s.samples)-1].near

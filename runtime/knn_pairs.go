@@ -1,0 +1,168 @@
+package runtime
+
+import (
+	"math"
+
+	"github.com/edge-infer/edge-infer/kernels"
+	"github.com/edge-infer/edge-infer/runtime/modelfile"
+)
+
+// Pairs: the rows once more, in four bits a column, for one query at a time.
+//
+// One query is bound by memory, so a first pass reads half the bytes: ŵ = scale·v of pairs.coarse (layout of kernels.GemvS4), with a
+// residual e = w' - ŵ of norm E. The scale is the one that makes e orthogonal to ŵ, so that |ŵ|² = |w'|² - |e|². Rows that pass get four more
+// bits a column, f of pairs.fine, which stand for e up to a residual of norm F; those that still pass get their exact distance.
+//
+// Euclidean distances have two bounds, of which the better is taken. With |x' - x̂| = e_x and n = |w'|,
+//
+//	|x' - w'|² = |x'|² + n² - 2 x'·w'      x'·w' <= x̂·ŵ + |x̂| E + e_x n       or, after the second step, x̂·(ŵ + f) + |x̂| F + e_x n
+//	|x' - w'|  >= |x̂ - ŵ| - e_x - E        |x̂ - ŵ|² = |x̂|² + n² - E² - 2 x̂·ŵ
+//
+// The first is better unless the nearest rows are nearer than the center is. Products are bounded as those of int8 rows. With many queries
+// the matrix kernel on the int8 rows is faster.
+
+const (
+	// pairPiece is how many rows are scanned at a time: those that pass fill half of what may wait.
+	pairPiece = pendingRows / 2
+	// pairSample pieces, evenly spread, are scanned before the others, for a first threshold.
+	pairSample = 24
+)
+
+// pairs is the part of a knn that describes them.
+type pairs struct {
+	plane
+	fine         []int8 // [rows, codes.K]
+	fineScale    []float32
+	fineResidual []float32 // F, rounded up
+}
+
+// columns is how many columns a query has for GemvS4.
+func (p *pairs) columns() int {
+	if p == nil {
+		return 0
+	}
+	return 2 * p.codes.K
+}
+
+// PairBytes is how many bytes a row of so many columns takes in each of the two steps.
+func PairBytes(cols int) int { return kernels.Pad16((cols + 1) / 2) }
+
+func (k *knn) bindPairs(b *binder) {
+	n, h := k.cfg.Rows, PairBytes(k.cfg.Cols)
+	p := &pairs{}
+	p.codes = b.linear("pairs.coarse", n, h).Weights
+	p.residual = b.floats("pairs.coarse.residual", true, n)
+	p.norm = b.floats("pairs.norm", true, n)
+	p.length = k.length
+	if t := b.tensor("pairs.fine", true, modelfile.I8, modelfile.Rows, n, h); t != nil {
+		p.fine, p.fineScale = t.I8(), t.Scale
+	}
+	p.fineResidual = b.floats("pairs.fine.residual", true, n)
+	k.pairs = p
+}
+
+// boundPairs is boundRows for euclidean distances in both steps.
+func (c *Classifier) boundPairs(coarse, fine *kernels.Bound, q *query, tau float64) {
+	if noBound(coarse, q, tau) {
+		*fine = *coarse
+		return
+	}
+	*fine = *coarse
+	t := (float64(tau*(1+c.relative)) + c.underflow) / c.m.unit
+	t2, hat := float64(t*t), math.Sqrt(q.hat2)
+	// Acc, Res, Res2, Norm, Norm2, Len, Min
+	v := [7]float64{2 * float64(q.scale), 2 * hat * (1 + slack), 0, 2 * q.residual * (1 + slack), slack - 1, 0,
+		q.square - t2 - float64(slack*(q.square+q.hat2+t2)) - tiny}
+	setBound(fine, &v)
+	if t += q.residual; t < hat {
+		t2 = float64(t * t)
+		v[1], v[2], v[3] = 2*t*(1+slack), 2*(1+slack), 0
+		v[6] = q.hat2 - t2 - float64(slack*(q.hat2+t2)) - tiny
+	}
+	setBound(coarse, &v)
+}
+
+// scanPairs searches a part of the rows for the one query there is. The fine bits of the rows that passed in one piece are on their way from
+// memory while the next piece is scanned.
+func (c *Classifier) scanPairs(p *knnPart, from, to int) {
+	codes := &c.scanned.codes
+	piece := max(min(pairPiece, (256<<10)/codes.K&^15), 16)
+	pieces := (to - from + piece - 1) / piece
+	sums := func(acc []int32, at int) []int32 {
+		n := min(piece, to-at)
+		c.set.GemvS4(acc[:n], c.q8[:2*codes.K], codes.Data[at*codes.K:(at+n)*codes.K])
+		return acc[:n]
+	}
+	s, sampled := &p.searches[0], 0
+	if s.samples = s.samples[:0]; c.opt.K <= maxSample {
+		sampled = min(pieces, pairSample)
+	}
+	for i := range sampled { // their sums stay in p.acc
+		at := from + pieces*i/sampled*piece
+		acc := sums(p.acc[i*piece:], at)
+		c.boundNear(p, 0)
+		for _, j := range c.survivors(p, acc, 0, at, len(acc)) {
+			c.sample(s, &c.queries[0], acc[j], at+int(j))
+		}
+	}
+	c.rankSamples(p, 0)
+	next, waiting := 0, 0
+	for i := range pieces {
+		at, acc := from+i*piece, p.acc[sampled*piece:]
+		if next < sampled && pieces*next/sampled == i {
+			acc = p.acc[next*piece:][:min(piece, to-at)]
+			next++
+		} else {
+			acc = sums(acc, at)
+		}
+		for _, j := range c.survivors(p, acc, 0, at, len(acc)) {
+			if row := at + int(j); row < c.m.cfg.Rows {
+				kernels.Fetch(c.m.pairs.fine[row*codes.K:][:codes.K])
+				s.pending = append(s.pending, pendingRow{int32(row), acc[j]})
+			}
+		}
+		waiting = c.refine(p, waiting)
+	}
+	c.refine(p, waiting)
+	c.rankPassed(p, 0)
+}
+
+// refine looks at more bits of the first n rows that wait, ranks those that pass, and returns how many are left to wait.
+func (c *Classifier) refine(p *knnPart, n int) (left int) {
+	k, s := c.m.pairs, &p.searches[0]
+	length := k.length
+	if c.metric.kind == euclidean {
+		length = k.norm
+	}
+	rows, more := p.idx[:n], p.acc[len(p.acc)-pairPiece:][:n]
+	for j, r := range s.pending[:n] {
+		rows[j] = r.row
+	}
+	c.set.RowsS4(more, c.q8[:2*k.codes.K], k.fine, rows)
+	s.refined += int64(n)
+	for j, r := range s.pending[:n] {
+		// The product of both steps, then the rest of the bound.
+		sum := float32(k.codes.Scale[r.row]*float32(r.acc)) + float32(k.fineScale[r.row]*float32(more[j]))
+		if s.refining.Value(1, sum, k.fineResidual[r.row], k.norm[r.row], length[r.row]) < s.refining.Min || s.sampled(r.row) {
+			continue
+		}
+		c.fetch(r.row)
+		s.passed[s.waiting] = r.row
+		if s.waiting++; s.waiting == len(s.passed) {
+			c.rankPassed(p, rankRows) // the others are on their way from memory
+		}
+	}
+	left = copy(s.pending, s.pending[n:])
+	s.pending = s.pending[:left]
+	return left
+}
+
+// rankPassed ranks the rows that passed both steps, down to the last left of them.
+func (c *Classifier) rankPassed(p *knnPart, left int) {
+	s := &p.searches[0]
+	for s.waiting > left {
+		n := min(s.waiting, rankRows)
+		c.rank(p, 0, s.passed[:n])
+		s.waiting = copy(s.passed[:], s.passed[n:s.waiting])
+	}
+}
