@@ -32,6 +32,23 @@ func TestDistancePageEdges(t *testing.T) {
 						compareS8(t, acc, want, fmt.Sprintf("MaxS8, end %v", atEnd), m, n, k)
 					}
 				}
+				for _, nh := range [][2]int{{16, 16}, {32, 48}, {48, 80}, {16, 128}} {
+					n, h := nh[0], nh[1]
+					x, w := fenced(f[0], make([]int8, 2*h), atEnd), fenced(f[1], make([]int8, n*h), atEnd)
+					patterns[0].fill(r, x)
+					patterns[0].fill(r, w)
+					acc, want := fenced(f[2], make([]int32, n), atEnd), make([]int32, n)
+					gemvS4Generic(want, x, w)
+					s.GemvS4(acc, x, w)
+					compareS8(t, acc, want, fmt.Sprintf("GemvS4, end %v", atEnd), 1, n, 2*h)
+					list := fenced(f[3], make([]int32, n), atEnd)
+					for i := range list {
+						list[i] = int32(r.IntN(n))
+					}
+					rowsS4Generic(want, x, w, list)
+					s.RowsS4(acc, x, w, list)
+					compareS8(t, acc, want, fmt.Sprintf("RowsS4, end %v", atEnd), 1, n, 2*h)
+				}
 				for n := 1; n <= 12; n++ {
 					var rows [8][]float32
 					for i := range rows {

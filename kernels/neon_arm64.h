@@ -10,8 +10,9 @@
 #define SMLAL2_8H(d, n, m)  WORD $(0x4e208000 | (m)<<16 | (n)<<5 | (d))
 #define SADALP_4S(d, n)     WORD $(0x4e606800 | (n)<<5 | (d))
 
-// Dot product of each four bytes with four bytes of element i of m (FEAT_DotProd).
+// Dot product of each four bytes with four bytes of element i of m, or with the four of the same element (FEAT_DotProd).
 #define SDOT_4S(d, n, m, i) WORD $(0x4f80e000 | ((i)&1)<<21 | ((i)>>1)<<11 | (m)<<16 | (n)<<5 | (d))
+#define SDOT_16B(d, n, m)   WORD $(0x4e809400 | (m)<<16 | (n)<<5 | (d))
 
 // Products of two rows of eight bytes in n with two rows in m: four sums, row by row of n (FEAT_I8MM).
 #define SMMLA_4S(d, n, m)   WORD $(0x4e80a400 | (m)<<16 | (n)<<5 | (d))

@@ -23,6 +23,7 @@ func sortVariants(arm bool, part int) []variant {
 		improve: func(s *Set) {
 			s.GemvS8, s.GemmS8 = gemvNEON, gemmNEON
 			s.L1S8, s.MaxS8, s.Survivors = l1NEON, maxNEON, survivorsVector
+			s.GemvS4, s.RowsS4 = gemvPairsNEON, rowsPairsNEON
 			s.Squares8, s.Absolute8 = squares8NEON, absolute8NEON
 			s.Limits = limitsNEON
 			improveFloats(s)
@@ -35,6 +36,7 @@ func sortVariants(arm bool, part int) []variant {
 		improve: func(s *Set) {
 			s.GemvS8, s.GemmS8 = gemvDOT, gemmDOT
 			s.L1S8 = l1DOT
+			s.GemvS4, s.RowsS4 = gemvPairsDOT, rowsPairsDOT
 			s.Limits = limitsDOT
 		},
 	}

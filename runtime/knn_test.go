@@ -49,6 +49,26 @@ func handmadeKNN() (*KNNConfig, map[string]*knnTensor) {
 	return c, t
 }
 
+// addPairs gives a handmade model pairs: 112 for the only value, and nothing left for the second step.
+func addPairs(c *KNNConfig, t map[string]*knnTensor) {
+	c.Pairs = true
+	first := make([]float64, 16)
+	first[0] = 112
+	for _, name := range []string{"pairs.coarse", "pairs.fine"} {
+		t[name] = &knnTensor{
+			spec: modelfile.TensorSpec{DType: modelfile.I8, Layout: modelfile.N16K4, Shape: []int{2, 16}}, rows: [][]float64{first, make([]float64, 16)}, scale: []float32{1. / 112, 0},
+		}
+	}
+	t["pairs.fine"].spec.Layout, t["pairs.fine"].rows, t["pairs.fine"].scale = modelfile.Rows, [][]float64{make([]float64, 16), make([]float64, 16)}, []float32{0, 0}
+	t["pairs.coarse.residual"], t["pairs.norm"], t["pairs.fine.residual"] = t["rows.residual"].clone(), t["rows.norm"].clone(), t["rows.residual"].clone()
+}
+
+// clone is a tensor of its own with the same values.
+func (t *knnTensor) clone() *knnTensor {
+	c := *t
+	return &c
+}
+
 func openHandmade(t *testing.T, c *KNNConfig, tensors map[string]*knnTensor) (*Model, error) {
 	t.Helper()
 	raw, err := json.Marshal(c)
@@ -57,7 +77,8 @@ func openHandmade(t *testing.T, c *KNNConfig, tensors map[string]*knnTensor) (*M
 	}
 	var specs []modelfile.TensorSpec
 	var order []*knnTensor
-	for _, name := range []string{"center", "head.axes", "head.int8", "rows.int8", "rows.residual", "rows.norm", "rows.length", "labels", "rows", "spare"} {
+	for _, name := range []string{"center", "head.axes", "head.int8", "rows.int8", "rows.residual", "rows.norm", "rows.length",
+		"pairs.coarse", "pairs.coarse.residual", "pairs.norm", "pairs.fine", "pairs.fine.residual", "labels", "rows", "spare"} {
 		if x := tensors[name]; x != nil {
 			x.spec.Name = name
 			specs, order = append(specs, x.spec), append(order, x)
@@ -70,6 +91,17 @@ func openHandmade(t *testing.T, c *KNNConfig, tensors map[string]*knnTensor) (*M
 	}
 	for _, x := range order {
 		cols := x.spec.PaddedCols()
+		if x.spec.DType == modelfile.I8 && x.spec.Layout == modelfile.Rows {
+			for _, row := range x.rows {
+				b := make([]byte, cols)
+				for j, v := range row {
+					b[j] = byte(int8(v))
+				}
+				w.Write(b)
+			}
+			w.Finish(x.scale, nil)
+			continue
+		}
 		if x.spec.DType == modelfile.I8 {
 			block, sums := make([]byte, 16*cols), make([]int32, 16)
 			for i, row := range x.rows {
@@ -137,6 +169,14 @@ func TestKNNOpen(t *testing.T) {
 			delete(t, "rows.int8")
 			t["head.axes"] = &knnTensor{spec: modelfile.TensorSpec{DType: modelfile.F64, Layout: modelfile.Rows, Shape: []int{2, 3}}, rows: [][]float64{{1, 0, 0}, {1e-6, 1, 0}}}
 		}, "must be orthonormal"},
+		{addPairs, ""},
+		{func(c *KNNConfig, t map[string]*knnTensor) { c.Pairs = true }, "pairs.coarse: is missing"},
+		{func(c *KNNConfig, t map[string]*knnTensor) { addPairs(c, t); c.Pairs = false }, "pairs.coarse: is not part"},
+		{func(c *KNNConfig, t map[string]*knnTensor) { addPairs(c, t); c.Head = 2 }, "pairs do not fit"},
+		{func(c *KNNConfig, t map[string]*knnTensor) { addPairs(c, t); c.Compact = true }, "pairs do not fit"},
+		{func(c *KNNConfig, t map[string]*knnTensor) { addPairs(c, t); delete(t, "pairs.fine") }, "pairs.fine: is missing"},
+		{func(c *KNNConfig, t map[string]*knnTensor) { addPairs(c, t); delete(t, "pairs.norm") }, "pairs.norm: is missing"},
+		{func(c *KNNConfig, t map[string]*knnTensor) { addPairs(c, t); t["pairs.fine"].spec.Shape[1] = 3 }, "pairs.fine: has shape"},
 	} {
 		cfg, tensors := handmadeKNN()
 		c.change(cfg, tensors)

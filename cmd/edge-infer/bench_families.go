@@ -240,7 +240,8 @@ func (f *benchModelFlags) neighbors(m *edge.Model, queries int) (benchCase, erro
 
 // neighborReads is a scan of all rows for some queries at once; the few rows that are ranked are not counted.
 func neighborReads(m *edge.Model, queries int) []weightRead {
-	scanned := weightRead{matrices(m, func(string) bool { return true }), 1, 0}
+	pairs := m.KNN().Pairs && queries == 1 // what single queries read in the place of the int8 rows
+	scanned := weightRead{matrices(m, func(name string) bool { return strings.HasPrefix(name, "pairs.") == pairs }), 1, 0}
 	if m.KNN().Class == edge.ClassDot {
 		scanned.rows = float64(queries) // differences are no multiply-adds
 	}
