@@ -174,6 +174,20 @@ var cases = []opCase{
 	}},
 	{"L1S8", caseDistance(func(s *Set) func(acc []int32, x, w []int8, m, k int) { return s.L1S8 })},
 	{"MaxS8", caseDistance(func(s *Set) func(acc []int32, x, w []int8, m, k int) { return s.MaxS8 })},
+	{"GemvS4", func(r *rand.Rand, o *operands) func(s *Set, o *operands) {
+		n := casePairs(r, o)
+		o.i[0] = make([]int32, n)
+		return func(s *Set, o *operands) { s.GemvS4(o.i[0], o.q[0], o.q[1]) }
+	}},
+	{"RowsS4", func(r *rand.Rand, o *operands) func(s *Set, o *operands) {
+		n := casePairs(r, o)
+		o.i[1] = make([]int32, r.IntN(12))
+		for i := range o.i[1] {
+			o.i[1][i] = int32(r.IntN(n))
+		}
+		o.i[0] = make([]int32, len(o.i[1]))
+		return func(s *Set, o *operands) { s.RowsS4(o.i[0], o.q[0], o.q[1], o.i[1]) }
+	}},
 	{"Survivors", func(r *rand.Rand, o *operands) func(s *Set, o *operands) {
 		m, n := 1+r.IntN(4), 16*r.IntN(6)
 		for j := range 4 {
@@ -322,6 +336,16 @@ func caseDistance(of func(s *Set) func(acc []int32, x, w []int8, m, k int)) func
 		k := caseProduct(r, o, m)
 		return func(s *Set, o *operands) { of(s)(o.i[0], o.q[0], o.q[1], m, k) }
 	}
+}
+
+// casePairs makes x and the rows of pairs of GemvS4 and RowsS4, and returns their number.
+func casePairs(r *rand.Rand, o *operands) (n int) {
+	h := 16 * (1 + r.IntN(12))
+	n = 16 * (1 + r.IntN(3))
+	o.q[0], o.q[1] = make([]int8, 2*h), make([]int8, n*h)
+	patterns[r.IntN(len(patterns))].fill(r, o.q[0])
+	fillPairs(r, o.q[1], r.IntN(4))
+	return n
 }
 
 // caseFloats makes n floats of one kind.

@@ -100,6 +100,8 @@ cost 'i8mm: matrix x matrix, 8 x 8, up to 8 rows' tile8x8 1 1024 $mm
 cost 'neon: sum of differences (L1S8)' $in.l1RowNEON.abi0 1 256 $all
 cost 'dotprod: sum of differences (L1S8)' $in.l1RowDOT.abi0 1 256 $dot
 cost 'neon: largest difference (MaxS8)' $in.maxRowNEON.abi0 1 256 $all
+cost 'neon: pairs of int4 (GemvS4)' $in.gemvS4NEON.abi0 1 512 $all
+cost 'dotprod: pairs of int4 (GemvS4)' $in.gemvS4DOT.abi0 1 512 $dot
 cat <<END
 
 Floats, neon (the sets above it use them too): instructions of one turn, of one element (Scores, WeightedSum: of one product), then
@@ -140,7 +142,7 @@ cat <<END
 
 ## Executed instructions of the other operations
 
-On 512 elements (Scores and WeightedSum: 64 x 64; ArgMax and TopK: 32,000; differences: 512 rows of 64). The bar: a third of generic's.
+On 512 elements (Scores and WeightedSum: 64 x 64; ArgMax and TopK: 32,000; differences, pairs of int4: 512 rows of 64). The bar: a third of generic's.
 
 | operation | generic | neon | share |
 | --- | --- | --- | --- |
@@ -148,7 +150,7 @@ END
 for op in $(sed -n 's/^\t*{"\([A-Za-z0-9-]*\)", [a-z(].*func() {.*/\1/p' cost_test.go); do
 	turns=1000
 	case $op in
-	ArgMax | TopK | L1S8 | MaxS8) turns=60 ;;
+	ArgMax | TopK | L1S8 | MaxS8 | GemvS4 | RowsS4) turns=60 ;;
 	LSTM | GRU | Scores | WeightedSum) turns=300 ;;
 	esac
 	g=$(count max "^BenchmarkElements\$/^generic\$/^$op\$" $turns)

@@ -21,7 +21,7 @@ func BenchmarkElements(b *testing.B) {
 	idx, val := make([]int32, 4), make([]float32, 4)
 	w := make([]int8, n*dim)
 	patterns[0].fill(r, w)
-	rows := make([]int32, n)
+	rows, list := make([]int32, n), make([]int32, n)
 	gates := make([]float32, 4*n)
 	bounds := []Bound{{0.001, 1, 1, 1, -1, 1, 1e9}}
 	wide, kept, exact := make([]float64, n), [8][]float32{x, y, z, gamma, x, y, z, gamma}, [8]float64{}
@@ -57,6 +57,8 @@ func BenchmarkElements(b *testing.B) {
 			{"GRU", n, func() { s.GRU(z, gates[:3*n], gates[:3*n], 0) }},
 			{"L1S8", n * dim, func() { s.L1S8(rows, q[:dim], w, 1, dim) }},
 			{"MaxS8", n * dim, func() { s.MaxS8(rows, q[:dim], w, 1, dim) }},
+			{"GemvS4", n * dim, func() { s.GemvS4(rows, q[:dim], w[:n*dim/2]) }},
+			{"RowsS4", n * dim, func() { s.RowsS4(rows, q[:dim], w[:n*dim/2], list) }},
 			{"Squares8", n * 8, func() { s.Squares8(&exact, wide, &kept) }},
 			{"Survivors", n, func() { s.Survivors(rows, acc, x, gamma, gamma, x, bounds) }},
 		} {
