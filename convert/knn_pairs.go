@@ -3,7 +3,6 @@ package convert
 import (
 	"math"
 
-	"github.com/edge-infer/edge-infer/kernels"
 	"github.com/edge-infer/edge-infer/quant"
 	"github.com/edge-infer/edge-infer/runtime"
 )
@@ -78,7 +77,7 @@ func (p *pairRow) step(dst []int8, cols int, rounding float64) (scale, residual 
 		clear(dst)
 		scale = 0
 	}
-	decodePairs(p.values, dst)
+	runtime.DecodePairs(p.values, dst)
 	left := 0.0
 	for j, v := range p.rest[:cols] {
 		p.rest[j] = v - float64(float64(p.values[j])*float64(scale))
@@ -111,20 +110,13 @@ func nearestPair(t float64, low uint8, least int) int8 {
 	return int8(v)
 }
 
-func decodePairs(values, src []int8) {
-	h := len(src)
-	for j := 0; j < h; j += 2 {
-		values[j], values[j+1], values[h+j], values[h+j+1] = kernels.Pair(src[j], src[j+1])
-	}
-}
-
 // pairShares estimates which part of the rows pass the first and the second step.
 func pairShares(sample, queries [][]float64, limits []float64) (coarse, fine float64) {
 	d := len(sample[0])
 	p := newPairRow(d)
 	rows := sample[:min(len(sample), headTry)]
 	product := func(x []float64, codes []int8, scale float32) float64 {
-		decodePairs(p.values, codes)
+		runtime.DecodePairs(p.values, codes)
 		s := 0.0
 		for j, v := range x {
 			s += float64(v * float64(p.values[j]))

@@ -47,6 +47,14 @@ func (p *pairs) columns() int {
 // PairBytes is how many bytes a row of so many columns takes in each of the two steps.
 func PairBytes(cols int) int { return kernels.Pad16((cols + 1) / 2) }
 
+// DecodePairs writes what the h bytes of src stand for: values[j] of columns 0 to 2h-1.
+func DecodePairs(values, src []int8) {
+	h := len(src)
+	for j := 0; j < h; j += 2 {
+		values[j], values[j+1], values[h+j], values[h+j+1] = kernels.Pair(src[j], src[j+1])
+	}
+}
+
 func (k *knn) bindPairs(b *binder) {
 	n, h := k.cfg.Rows, PairBytes(k.cfg.Cols)
 	p := &pairs{}
