@@ -155,7 +155,8 @@ func FuzzEncode(f *testing.F) {
 	})
 }
 
-// FuzzDecode joins any ids, those that no text becomes and those out of range too: text comes of it, behind what stood there before.
+// FuzzDecode joins any ids, those that no text becomes and those out of range too: text comes of it, behind what stood there before, and
+// what comes of fewer ids as they grow is how it begins.
 func FuzzDecode(f *testing.F) {
 	toks := manyTokenizers(f)
 	f.Add([]byte{0, 0, 1, 0, 2, 0, 3, 0, 255, 255})
@@ -174,6 +175,11 @@ func FuzzDecode(f *testing.F) {
 				out := tok.Decode([]byte("before"), ids)
 				if !bytes.HasPrefix(out, []byte("before")) || !utf8.Valid(out) {
 					t.Fatalf("%s: %v decodes as %q", tok.Kind(), ids, out)
+				}
+				for _, n := range []int{len(ids) / 2, max(len(ids)-1, 0)} {
+					if part := tok.DecodeGrowing([]byte("before"), ids[:n]); !bytes.HasPrefix(out, part) {
+						t.Fatalf("%s: %v decodes as %q, but after %d as %q", tok.Kind(), ids, out, n, part)
+					}
 				}
 			})
 		}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/edge-infer/edge-infer/runtime/fuzztest"
 )
 
 type mosesGolden struct {
@@ -127,4 +129,29 @@ func TestMosesLongWord(t *testing.T) {
 		tok.Encode(nil, text, &sc)
 		tok.Decode(nil, make([]int32, 1000))
 	}
+}
+
+// FuzzMoses reads bytes as codes and a list of tokens: an error, or a tokenizer that works.
+func FuzzMoses(f *testing.F) {
+	codes := string(mosesCodes(f))
+	codes = codes[:strings.LastIndexByte(codes[:2000], '\n')]
+	golden := readMosesGolden(f)
+	for i := 0; i < len(golden); i += len(golden) / 20 {
+		g := golden[i]
+		f.Add("<unk>\n"+strings.Join(g.pieces, "\n"), codes, g.from, g.to, g.text)
+	}
+	f.Fuzz(func(t *testing.T, tokens, codes, from, to, s string) {
+		var image []byte
+		var err error
+		list := strings.Split(tokens, "\n")
+		fuzztest.Bounded(t, len(tokens)+len(codes)+len(from)+len(to), func() { image, err = BuildMoses(list, []byte(codes), from, to) })
+		if err != nil {
+			return
+		}
+		tok := mustOpen(t, image, nil)
+		fuzztest.Bounded(t, len(image)+len(s), func() {
+			exercise(tok, s)
+			checkIDs(t, tok, s)
+		})
+	})
 }
