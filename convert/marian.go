@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -455,7 +457,7 @@ func (s *source) marianVocabularies(c *marianConfig, drop bool) error {
 			return err
 		}
 	}
-	s.noteLanguages(sourceVocab)
+	s.noteLanguages(maps.All(sourceVocab))
 	s.config.TargetUnk = -1
 	if id, ok := targetVocab["<unk>"]; ok {
 		s.config.TargetUnk = id
@@ -464,7 +466,7 @@ func (s *source) marianVocabularies(c *marianConfig, drop bool) error {
 }
 
 // noteLanguages says so where the model has several target languages.
-func (s *source) noteLanguages(vocab map[string]int32) {
+func (s *source) noteLanguages(vocab iter.Seq2[string, int32]) {
 	first := ""
 	for name := range vocab {
 		if strings.HasPrefix(name, ">>") && strings.HasSuffix(name, "<<") && (first == "" || name < first) {

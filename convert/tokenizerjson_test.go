@@ -92,7 +92,7 @@ func TestTokenizerJSONRefused(t *testing.T) {
 			return strings.Replace(s, `"normalizer": null`, `"normalizer": {"type": "Lowercase"}`, 1)
 		}, `normalizer: "Lowercase" is not known as number 1`},
 		{"other words", func(s string) string { return strings.Replace(s, `"WhitespaceSplit"`, `"BertPreTokenizer"`, 1) }, `pre_tokenizer: "BertPreTokenizer" is not known here`},
-		{"a piece twice", func(s string) string { return strings.Replace(s, `["▁my", `, `["e", `, 1) }, "are the same"},
+		{"a piece twice", func(s string) string { return strings.Replace(s, `["▁my", `, `["e", `, 1) }, `"e" is there twice, as `},
 		{"score out of range", func(s string) string { return strings.Replace(s, `["<pad>", 0.0]`, `["<pad>", 1e99]`, 1) }, "model: vocab is of the kind number 1e99, where another was expected"},
 	} {
 		_, err := open(withTokenizerJSON(t, c.change), "")

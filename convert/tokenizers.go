@@ -76,17 +76,17 @@ func (s *source) jsonTokenizer(rows int, drop bool) error {
 		return failure(path, err.Error(), instead)
 	}
 	to, vocab := &s.config, parsed.Vocab
-	for token, id := range vocab {
-		switch {
-		case id < 0 || int(id) >= rows:
+	for token, id := range vocab.All() {
+		if int(id) >= rows {
 			return failure(path, fmt.Sprintf("gives %q the id %d, outside of the %d rows of the embeddings", token, id, rows), "it belongs to another model")
-		case drop && int(id) == rows-1:
-			delete(vocab, token)
 		}
+	}
+	if drop {
+		vocab.Remove(int32(rows - 1))
 	}
 	ids := func(tokens []string) (ids []int32, err error) {
 		for _, token := range tokens {
-			id, ok := vocab[token]
+			id, ok := vocab.ID(token)
 			if !ok {
 				return nil, failure(path, fmt.Sprintf("puts %q around each text, which is not in its vocabulary", token), instead)
 			}
@@ -107,8 +107,8 @@ func (s *source) jsonTokenizer(rows int, drop bool) error {
 	if to.SourceEOS = len(suffix) == 1; to.SourceEOS {
 		to.SourceEOSID = suffix[0]
 	}
-	s.noteLanguages(vocab)
-	if s.sourceTokenizer, err = parsed.Build(vocab); err != nil {
+	s.noteLanguages(vocab.All())
+	if s.sourceTokenizer, err = parsed.Build(); err != nil {
 		return failure(path, err.Error(), instead)
 	}
 	t, err := text.Open(s.sourceTokenizer)

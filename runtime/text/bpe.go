@@ -2,6 +2,7 @@ package text
 
 import (
 	"math"
+	"slices"
 	"unsafe"
 )
 
@@ -69,7 +70,7 @@ func (t *Tokenizer) symbolSize(text []byte) (size int, user bool) {
 // bpe merges neighbours, best score first, until no two make a piece. Time is n log n in the text.
 func (t *Tokenizer) bpe(sc *Scratch) {
 	text := sc.normalized
-	sc.symbols, sc.agenda = sc.symbols[:0], sc.agenda[:0]
+	sc.begin(text)
 	clear(sc.splits)
 	for at := 0; at < len(text); {
 		n, user := t.symbolSize(text[at:])
@@ -191,6 +192,17 @@ func (t *Tokenizer) eachWord(sc *Scratch) {
 	if start < len(text) {
 		t.step(sc, uint32(start), uint32(len(text)-start))
 	}
+}
+
+// begin makes room for a symbol for each character of text; the agenda is seldom as long.
+func (sc *Scratch) begin(text []byte) {
+	symbols := 0
+	for _, c := range text {
+		if c&0xC0 != 0x80 {
+			symbols++
+		}
+	}
+	sc.symbols, sc.agenda = slices.Grow(sc.symbols[:0], symbols), sc.agenda[:0]
 }
 
 // push and pop keep sc.agenda a heap, the best merge first.

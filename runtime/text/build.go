@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sort"
+	"slices"
 	"strings"
 )
 
@@ -14,11 +14,40 @@ type builder struct {
 	format, flags uint32
 	unk           int32
 	unkScore      float32
-	strings       []string // by id; holes are empty
+	ids           int
+	text          func(id int) string // empty for holes
 	kinds         []uint16
 	maxPiece      int
 	pieces        int
-	sections      [sectionCount][]byte
+	sections      [sectionCount]section
+}
+
+// section is a part of an image that is written when all sizes are known: two copies of it would take too much.
+type section struct {
+	size  int
+	write func(dst []byte) []byte // appends it
+}
+
+// raw is a section of bytes that are there.
+func raw(data []byte) section {
+	return section{len(data), func(dst []byte) []byte { return append(dst, data...) }}
+}
+
+// values is a section of n values of 32 bits; each calls put for all of them.
+func values(n int, each func(put func(uint32))) section {
+	return section{4 * n, func(dst []byte) []byte {
+		each(func(v uint32) { dst = binary.LittleEndian.AppendUint32(dst, v) })
+		return dst
+	}}
+}
+
+// list is a section of values of 32 bits that are there.
+func list(all []uint32) section {
+	return values(len(all), func(put func(uint32)) {
+		for _, v := range all {
+			put(v)
+		}
+	})
 }
 
 // Build compiles a SentencePiece model (the bytes of a .spm or .model file) into an image for Open.
@@ -41,19 +70,23 @@ func build(spm []byte, vocab map[string]int32) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.build(vocab)
+	if vocab == nil {
+		return m.build(nil)
+	}
+	v, err := vocabOf(vocab)
+	if err != nil {
+		return nil, err
+	}
+	return m.build(v)
 }
 
 // build compiles a model that was read.
-func (m *spmModel) build(vocab map[string]int32) ([]byte, error) {
+func (m *spmModel) build(vocab *Vocab) ([]byte, error) {
 	if m.modelType < 1 || m.modelType > 4 {
 		return nil, fmt.Errorf("the model type is %d, 1 to 4 are known", m.modelType)
 	}
 	if len(m.pieces) == 0 {
 		return nil, errors.New("there are no pieces: is this a SentencePiece model?")
-	}
-	if len(m.pieces) > maxIDs || len(vocab) > maxIDs {
-		return nil, fmt.Errorf("there are %d pieces, at most %d may be", max(len(m.pieces), len(vocab)), maxIDs)
 	}
 
 	b := &builder{format: [...]uint32{1: formatUnigram, 2: formatBPE, 3: formatSPMWord, 4: formatSPMChar}[m.modelType], unk: -1}
@@ -77,42 +110,61 @@ func (m *spmModel) build(vocab map[string]int32) ([]byte, error) {
 			b.flags |= flag.bit
 		}
 	}
-	reserved, normal, err := m.index()
-	if err != nil {
+	if err := m.index(); err != nil {
 		return nil, err
 	}
 	idOf := func(i int) int32 { return int32(i) } // id of piece i
 	if vocab == nil {
-		b.ownIDs(m, reserved)
+		b.ownIDs(m)
+	} else if err := b.vocabIDs(m, vocab); err != nil {
+		return nil, err
 	} else {
-		err = b.vocabIDs(m, reserved, normal, vocab)
 		idOf = func(i int) int32 {
-			if id, ok := vocab[m.pieces[i].text]; ok {
+			if id, ok := vocab.ID(m.pieces[i].text); ok {
 				return id
 			}
 			return b.unk
 		}
 	}
-	if err != nil {
+	if err := b.segmentation(m, idOf); err != nil {
 		return nil, err
 	}
-	if err := b.segmentation(m, reserved, normal, idOf); err != nil {
-		return nil, err
-	}
-	b.sections[sectionUnkText] = []byte(m.unkSurface)
+	b.sections[sectionUnkText] = raw([]byte(m.unkSurface))
 	image, err := b.image()
 	if err != nil {
 		return nil, err
 	}
-	if err := m.check(image, reserved, normal, b.unkScore); err != nil {
+	if err := m.check(image, b.unkScore); err != nil {
 		return nil, err
 	}
 	return image, nil
 }
 
-// index maps strings to pieces as the C++ library does: special pieces apart from the others, the former found first.
-func (m *spmModel) index() (reserved, normal map[string]int, err error) {
-	reserved, normal = map[string]int{}, make(map[string]int, len(m.pieces))
+// pieceList is pieces of a model in order of their strings, each there once.
+type pieceList struct {
+	pieces []spmPiece
+	order  []uint32
+}
+
+// find returns the piece with a string.
+func (l pieceList) find(text string) (i int, ok bool) {
+	at, ok := slices.BinarySearchFunc(l.order, text, func(i uint32, text string) int { return strings.Compare(l.pieces[i].text, text) })
+	if !ok {
+		return 0, false
+	}
+	return int(l.order[at]), true
+}
+
+// index sorts the pieces as the C++ library keeps them: special pieces apart from the others, the former found first.
+func (m *spmModel) index() error {
+	normal := 0
+	for i := range m.pieces {
+		if m.pieces[i].isNormal() {
+			normal++
+		}
+	}
+	m.normal = pieceList{m.pieces, make([]uint32, 0, normal)}
+	m.reserved = pieceList{m.pieces, make([]uint32, 0, len(m.pieces)-normal)}
 	unknowns := 0
 	for i := range m.pieces {
 		p := &m.pieces[i]
@@ -121,84 +173,102 @@ func (m *spmModel) index() (reserved, normal map[string]int, err error) {
 			continue
 		}
 		if strings.IndexByte(p.text, 0) >= 0 {
-			return nil, nil, fmt.Errorf("piece %d, %q, holds a NUL", i, p.text)
+			return fmt.Errorf("piece %d, %q, holds a NUL", i, p.text)
 		}
-		to := normal
+		to := &m.reserved
 		switch p.kind {
 		case pieceByte:
 			if _, ok := byteOf(p.text); !ok || !m.byteFallback {
-				return nil, nil, fmt.Errorf("piece %d, %q, stands for a byte, but is not <0x00> to <0xFF> or byte fallback is off", i, p.text)
+				return fmt.Errorf("piece %d, %q, stands for a byte, but is not <0x00> to <0xFF> or byte fallback is off", i, p.text)
 			}
-			to = reserved
 		case pieceUnknown:
 			if unknowns++; unknowns > 1 {
-				return nil, nil, fmt.Errorf("piece %d, %q, is a second unknown piece", i, p.text)
+				return fmt.Errorf("piece %d, %q, is a second unknown piece", i, p.text)
 			}
-			to = reserved
 		case pieceControl:
-			to = reserved
+		default:
+			to = &m.normal
 		}
-		_, twice := to[p.text]
-		if m.modelType == 2 && !twice { // BPE keeps no special pieces apart
-			_, special := reserved[p.text]
-			_, plain := normal[p.text]
-			twice = special || plain
+		to.order = append(to.order, uint32(i))
+	}
+	for _, list := range []pieceList{m.reserved, m.normal} {
+		slices.SortFunc(list.order, func(a, b uint32) int {
+			if c := strings.Compare(m.pieces[a].text, m.pieces[b].text); c != 0 {
+				return c
+			}
+			return int(a) - int(b)
+		})
+		for k := 1; k < len(list.order); k++ {
+			if i := list.order[k]; m.pieces[list.order[k-1]].text == m.pieces[i].text {
+				return twice(int(i), m.pieces[i].text)
+			}
 		}
-		if twice {
-			return nil, nil, fmt.Errorf("piece %d, %q, is there twice", i, p.text)
+	}
+	if m.modelType == 2 { // BPE keeps no special pieces apart
+		for _, i := range m.reserved.order {
+			if other, both := m.normal.find(m.pieces[i].text); both {
+				return twice(max(int(i), other), m.pieces[i].text)
+			}
 		}
-		to[p.text] = i
 	}
 	if unknowns == 0 && !m.byteFallback {
-		return nil, nil, errors.New("there is no unknown piece")
+		return errors.New("there is no unknown piece")
 	}
 	for c := 0; c < 256 && m.byteFallback; c++ {
-		if i, ok := reserved[byteText(byte(c))]; !ok || m.pieces[i].kind != pieceByte {
-			return nil, nil, fmt.Errorf("byte fallback is on, but there is no piece %s", byteText(byte(c)))
+		if i, ok := m.reserved.find(byteText(byte(c))); !ok || m.pieces[i].kind != pieceByte {
+			return fmt.Errorf("byte fallback is on, but there is no piece %s", byteText(byte(c)))
 		}
 	}
-	return reserved, normal, nil
+	return nil
 }
 
+func twice(i int, text string) error { return fmt.Errorf("piece %d, %q, is there twice", i, text) }
+
 // ownIDs makes the tables for the model's own ids.
-func (b *builder) ownIDs(m *spmModel, reserved map[string]int) {
-	b.strings = make([]string, len(m.pieces))
+func (b *builder) ownIDs(m *spmModel) {
+	b.ids, b.text = len(m.pieces), func(id int) string { return m.pieces[id].text }
 	b.kinds = make([]uint16, len(m.pieces))
-	var found []uint32 // ids that ID finds: of two pieces with one string the special one
 	for i, p := range m.pieces {
-		b.strings[i] = p.text
 		b.kinds[i] = kindOf(p)
 		if p.kind == pieceUnknown {
 			b.unk = int32(i)
 		}
-		if r, ok := reserved[p.text]; ok && r == i || !ok && p.text != "\x00" {
-			found = append(found, uint32(i))
+	}
+	// The ids that ID finds: of two pieces with one string the special one.
+	found := make([]uint32, 0, len(m.reserved.order)+len(m.normal.order))
+	special := m.reserved.order
+	for _, i := range m.normal.order {
+		same := false
+		for len(special) > 0 && m.pieces[special[0]].text <= m.pieces[i].text {
+			same = m.pieces[special[0]].text == m.pieces[i].text
+			found, special = append(found, special[0]), special[1:]
+		}
+		if !same {
+			found = append(found, i)
 		}
 	}
-	b.sort(found)
+	b.sections[sectionSorted] = list(append(found, special...))
 }
 
 // vocabIDs makes the tables for the ids of vocab. What Decode does with a string is what the model says of it.
-func (b *builder) vocabIDs(m *spmModel, reserved, normal map[string]int, vocab map[string]int32) error {
-	size, err := b.fill(vocab)
-	if err != nil {
-		return err
-	}
-	unk, ok := vocab[m.unkPiece]
+func (b *builder) vocabIDs(m *spmModel, vocab *Vocab) error {
+	b.fill(vocab)
+	unk, ok := vocab.ID(m.unkPiece)
 	if !ok {
-		unk, ok = vocab["<unk>"]
+		unk, ok = vocab.ID("<unk>")
 	}
 	if !ok {
 		return fmt.Errorf("the vocabulary has no %s", m.unkPiece)
 	}
 	b.unk = unk
-	b.kinds = make([]uint16, size)
-	for text, id := range vocab {
+	for text, id := range vocab.All() {
 		kind := uint16(kindText)
-		if i, ok := reserved[text]; ok {
+		if i, ok := m.reserved.find(text); ok {
 			kind = kindOf(m.pieces[i])
-		} else if _, ok := normal[text]; !ok && isControl(text) {
-			kind = kindControl
+		} else if isControl(text) {
+			if _, ok := m.normal.find(text); !ok {
+				kind = kindControl
+			}
 		}
 		b.kinds[id] = kind
 	}
@@ -206,113 +276,96 @@ func (b *builder) vocabIDs(m *spmModel, reserved, normal map[string]int, vocab m
 	return nil
 }
 
-// fill sets the strings and the sorted table from a vocabulary; ids may have holes, but not many.
-func (b *builder) fill(vocab map[string]int32) (size int, err error) {
-	limit := 2*len(vocab) + 1024
-	for text, id := range vocab {
-		if id < 0 || int(id) >= min(limit, maxIDs) {
-			return 0, fmt.Errorf("the vocabulary gives %q the id %d, but has %d entries", text, id, len(vocab))
-		}
-		size = max(size, int(id)+1)
-	}
-	if size == 0 {
-		return 0, errors.New("the vocabulary is empty")
-	}
-	b.strings = make([]string, size)
-	taken := make([]bool, size)
-	found := make([]uint32, 0, len(vocab))
-	for text, id := range vocab {
-		if taken[id] {
-			first, second := b.strings[id], text
-			if first > second {
-				first, second = second, first
-			}
-			return 0, fmt.Errorf("the vocabulary gives the id %d to %q and to %q", id, first, second)
-		}
-		b.strings[id], taken[id] = text, true
-		found = append(found, uint32(id))
-	}
-	b.sort(found)
-	return size, nil
-}
-
-// sort makes the table that ID searches.
-func (b *builder) sort(ids []uint32) {
-	sort.Slice(ids, func(i, j int) bool { return b.strings[ids[i]] < b.strings[ids[j]] })
-	for _, id := range ids {
-		b.sections[sectionSorted] = binary.LittleEndian.AppendUint32(b.sections[sectionSorted], id)
-	}
+// fill sets the strings and the sorted table from a vocabulary.
+func (b *builder) fill(vocab *Vocab) {
+	b.ids, b.text = len(vocab.texts), func(id int) string { return vocab.texts[id] }
+	b.kinds = make([]uint16, b.ids)
+	b.sections[sectionSorted] = list(vocab.order)
 }
 
 // segmentation makes the tables that cut text into pieces.
-func (b *builder) segmentation(m *spmModel, reserved, normal map[string]int, idOf func(int) int32) error {
+func (b *builder) segmentation(m *spmModel, idOf func(int) int32) error {
 	lowest := float32(math.MaxFloat32)
-	pieces := make(map[string]int, len(normal)) // what the trie finds
+	pieces := pieceList{m.pieces, m.normal.order} // what the trie finds
 	var user []string
-	for text, i := range normal {
-		kind := m.pieces[i].kind
-		if kind == pieceUserDefined {
-			user = append(user, text)
-		} else if kind != pieceUnused {
-			lowest = min(lowest, m.pieces[i].score)
-		}
-		if kind != pieceUnused || b.format == formatBPE {
-			pieces[text] = i
+	for _, i := range m.normal.order {
+		switch p := &m.pieces[i]; p.kind {
+		case pieceUserDefined:
+			user = append(user, p.text)
+		case pieceUnused:
+			if b.format != formatBPE && len(pieces.order) == len(m.normal.order) {
+				pieces.order = slices.DeleteFunc(slices.Clone(pieces.order), func(i uint32) bool { return m.pieces[i].kind == pieceUnused })
+			}
+		default:
+			lowest = min(lowest, p.score)
 		}
 	}
-	if len(pieces) == 0 {
+	if len(pieces.order) == 0 {
 		return errors.New("there are no normal pieces")
 	}
 	b.unkScore = lowest - 10
 	if !finite(b.unkScore) {
 		return fmt.Errorf("the lowest score is %g", lowest)
 	}
-	keys := make([]string, 0, len(pieces))
-	for text := range pieces {
-		keys = append(keys, text)
-		b.maxPiece = max(b.maxPiece, len(text))
-	}
-	sort.Strings(keys)
-	values := make([]uint32, len(keys))
-	for k, text := range keys {
-		values[k] = uint32(k)
-		p := &m.pieces[pieces[text]]
-		score, id := p.score, uint32(idOf(pieces[text]))
-		if p.kind == pieceUserDefined && b.format == formatUnigram {
-			// Above every sum of normal scores, and the longer the better.
-			score = float32(0.1 * float64(len(text)-1))
+	b.sections[sectionPieces] = values(2*len(pieces.order), func(put func(uint32)) {
+		for _, i := range pieces.order {
+			p := &m.pieces[i]
+			score, id := p.score, uint32(idOf(int(i)))
+			if p.kind == pieceUserDefined && b.format == formatUnigram {
+				// Above every sum of normal scores, and the longer the better.
+				score = float32(0.1 * float64(len(p.text)-1))
+			}
+			if p.kind == pieceUnused {
+				id |= unusedBit
+			}
+			put(math.Float32bits(score))
+			put(id)
 		}
-		if p.kind == pieceUnused {
-			id |= unusedBit
-		}
-		table := &b.sections[sectionPieces]
-		*table = binary.LittleEndian.AppendUint32(*table, math.Float32bits(score))
-		*table = binary.LittleEndian.AppendUint32(*table, id)
+	})
+	for _, i := range pieces.order {
+		b.maxPiece = max(b.maxPiece, len(m.pieces[i].text))
 	}
-	b.pieces = len(keys)
-	var err error
-	if b.sections[sectionTrie], err = buildTrie(keys, values); err != nil {
+	b.pieces = len(pieces.order)
+	if err := b.trie(sectionTrie, pieces); err != nil {
 		return err
 	}
 	if len(user) > 0 {
-		sort.Strings(user)
-		if b.sections[sectionUser], err = buildTrie(user, make([]uint32, len(user))); err != nil {
+		if err := b.trie(sectionUser, trieList{user, make([]uint32, len(user))}); err != nil {
 			return err
 		}
 	}
-	for c := 0; c < 256 && m.byteFallback; c++ {
-		id := idOf(reserved[byteText(byte(c))])
-		b.sections[sectionBytes] = binary.LittleEndian.AppendUint32(b.sections[sectionBytes], uint32(id))
+	if m.byteFallback {
+		b.sections[sectionBytes] = values(256, func(put func(uint32)) {
+			for c := range 256 {
+				i, _ := m.reserved.find(byteText(byte(c)))
+				put(uint32(idOf(i)))
+			}
+		})
 	}
-	if b.sections[sectionCharsmap], b.sections[sectionReplace], err = splitCharsmap(m.normalizer.charsmap); err != nil {
+	if err := b.charsmap(sectionCharsmap, sectionReplace, m.normalizer.charsmap); err != nil {
 		return err
 	}
-	b.sections[sectionDenormalize], b.sections[sectionWritten], err = splitCharsmap(m.denormalizer.charsmap)
-	if err != nil {
-		return fmt.Errorf("rules for decoding: %w", err)
-	}
-	return nil
+	return within("rules for decoding", b.charsmap(sectionDenormalize, sectionWritten, m.denormalizer.charsmap))
 }
+
+// trie makes a section of keys.
+func (b *builder) trie(at int, keys trieKeys) error {
+	units, err := buildTrie(keys)
+	b.sections[at] = raw(units)
+	return err
+}
+
+// charsmap makes the two sections of the normalizer's rules.
+func (b *builder) charsmap(units, replace int, blob []byte) error {
+	trie, texts, err := splitCharsmap(blob)
+	b.sections[units], b.sections[replace] = raw(trie), raw(texts)
+	return err
+}
+
+// The pieces are the keys of a trie whose values are their places in the list.
+func (l pieceList) Len() int           { return len(l.order) }
+func (l pieceList) key(i int) string   { return l.pieces[l.order[i]].text }
+func (l pieceList) value(i int) uint32 { return uint32(i) }
 
 // BuildTokens compiles a list of tokens, the id of each being its place, into an image for Open: the tokenizer of models
 // whose text comes as tokens with spaces between. A token that is not in the list becomes <unk>, or -1 if the list has
@@ -328,43 +381,61 @@ func buildList(tokens []string, format uint32) ([]byte, error) {
 }
 
 func listBuilder(tokens []string, format uint32) (*builder, error) {
-	vocab := make(map[string]int32, len(tokens))
 	b := &builder{format: format, unk: -1}
-	for i, token := range tokens {
-		if first, twice := vocab[token]; twice {
-			return nil, fmt.Errorf("tokens: %q is there twice, as %d and as %d", token, first, i)
+	vocab, err := newVocab(len(tokens), int32(len(tokens)-1), func(add func(string, int32) error) error {
+		for i, token := range tokens {
+			if err := add(token, int32(i)); err != nil {
+				return err
+			}
 		}
-		vocab[token] = int32(i)
-	}
-	size, err := b.fill(vocab)
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("tokens: %w", err)
 	}
-	b.kinds = make([]uint16, size)
+	b.fill(vocab)
 	for i, token := range tokens {
 		if isControl(token) {
 			b.kinds[i] = kindControl
 		}
 	}
-	if unk, ok := vocab["<unk>"]; ok {
+	if unk, ok := vocab.ID("<unk>"); ok {
 		b.unk = unk
 		b.kinds[unk] = kindUnknown
 	}
-	b.sections[sectionUnkText] = []byte("<unk>")
+	b.sections[sectionUnkText] = raw([]byte("<unk>"))
 	return b, nil
 }
 
 // image puts the sections together, and opens the result, so that what Build makes is what Open takes.
 func (b *builder) image() ([]byte, error) {
-	for i, s := range b.strings {
-		b.sections[sectionStrings] = append(b.sections[sectionStrings], s...)
-		b.sections[sectionEnds] = binary.LittleEndian.AppendUint32(b.sections[sectionEnds], uint32(len(b.sections[sectionStrings])))
-		b.sections[sectionKinds] = binary.LittleEndian.AppendUint16(b.sections[sectionKinds], b.kinds[i])
+	total := 0
+	for id := range b.ids {
+		total += len(b.text(id))
 	}
+	b.sections[sectionStrings] = section{total, func(dst []byte) []byte {
+		for id := range b.ids {
+			dst = append(dst, b.text(id)...)
+		}
+		return dst
+	}}
+	b.sections[sectionEnds] = values(b.ids, func(put func(uint32)) {
+		end := 0
+		for id := range b.ids {
+			end += len(b.text(id))
+			put(uint32(end))
+		}
+	})
+	b.sections[sectionKinds] = section{2 * b.ids, func(dst []byte) []byte {
+		for _, kind := range b.kinds {
+			dst = binary.LittleEndian.AppendUint16(dst, kind)
+		}
+		return dst
+	}}
 	version := 1 // the lowest that will do, so that older programs can read it
 	for v := 2; v <= imageVersion; v++ {
 		for _, s := range b.sections[sectionsOf[v-1]:sectionsOf[v]] {
-			if len(s) > 0 {
+			if s.size > 0 {
 				version = v
 			}
 		}
@@ -372,7 +443,7 @@ func (b *builder) image() ([]byte, error) {
 	count := sectionsOf[version]
 	size := uint64(headerSize(count))
 	for _, s := range b.sections[:count] {
-		size = (size+7)&^7 + uint64(len(s))
+		size = (size+7)&^7 + uint64(s.size)
 	}
 	if size > math.MaxInt32 {
 		return nil, fmt.Errorf("the tokenizer would have %d bytes, at most 2 GiB may be", size)
@@ -381,7 +452,7 @@ func (b *builder) image() ([]byte, error) {
 	copy(image, imageMagic)
 	for i, v := range []uint32{
 		uint32(version), uint32(size), b.format, b.flags, uint32(b.unk), math.Float32bits(b.unkScore),
-		uint32(len(b.strings)), uint32(b.pieces), uint32(b.maxPiece),
+		uint32(b.ids), uint32(b.pieces), uint32(b.maxPiece),
 	} {
 		binary.LittleEndian.PutUint32(image[4+4*i:], v)
 	}
@@ -390,8 +461,10 @@ func (b *builder) image() ([]byte, error) {
 			image = append(image, 0)
 		}
 		binary.LittleEndian.PutUint32(image[40+8*i:], uint32(len(image)))
-		binary.LittleEndian.PutUint32(image[44+8*i:], uint32(len(s)))
-		image = append(image, s...)
+		binary.LittleEndian.PutUint32(image[44+8*i:], uint32(s.size))
+		if s.size > 0 {
+			image = s.write(image)
+		}
 	}
 	if _, err := Open(image); err != nil {
 		return nil, err

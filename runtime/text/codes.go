@@ -30,15 +30,17 @@ func BuildMoses(tokens []string, codes []byte, from, to string) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	if b.sections[sectionCodes], err = packCodes(codes); err != nil {
+	packed, err := packCodes(codes)
+	if err != nil {
 		return nil, err
 	}
+	b.sections[sectionCodes] = raw(packed)
 	for _, code := range []string{from, to} {
 		if strings.ContainsAny(code, "\n\x00") {
 			return nil, fmt.Errorf("the language %q has a line end", code)
 		}
 	}
-	b.sections[sectionMoses] = []byte(from + "\n" + to + "\n" + abbreviations(from))
+	b.sections[sectionMoses] = raw([]byte(from + "\n" + to + "\n" + abbreviations(from)))
 	return b.image()
 }
 
@@ -171,11 +173,13 @@ func comparePair(pair []byte, left, right string, end bool) int {
 
 // eachSubword calls f for the pieces of a word.
 func (t *Tokenizer) eachSubword(word string, f func(string)) {
-	if strings.IndexByte(word, 0) >= 0 || utf8.RuneCountInString(word) < 2 {
+	size := utf8.RuneCountInString(word)
+	if strings.IndexByte(word, 0) >= 0 || size < 2 {
 		f(word)
 		return
 	}
 	var sc Scratch
+	sc.symbols = make([]symbol, 0, size)
 	for i, n := 0, 0; i < len(word); i += n {
 		_, n = utf8.DecodeRuneInString(word[i:])
 		at := int32(len(sc.symbols))

@@ -68,7 +68,7 @@ func FuzzJSON(f *testing.F) {
 		var image []byte
 		fuzztest.Bounded(t, len(raw), func() {
 			if parsed, err := ParseJSON(raw); err == nil {
-				image, _ = parsed.Build(parsed.Vocab)
+				image, _ = parsed.Build()
 			}
 		})
 		if image == nil {

@@ -49,8 +49,9 @@ const (
 	imageVersion = 4 // the newest
 
 	maxIDs         = 1 << 24
-	maxPieceBytes  = 8000 // SentencePiece refuses longer ones
-	maxReplacement = 256  // bytes that one normalization rule may put in; nmt_nfkc needs 33
+	maxPieces      = 1 << 20 // that are built; the largest known vocabularies have 901,629
+	maxPieceBytes  = 8000    // SentencePiece refuses longer ones
+	maxReplacement = 256     // bytes that one normalization rule may put in; nmt_nfkc needs 33
 )
 
 const (

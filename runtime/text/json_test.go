@@ -27,7 +27,7 @@ func parseJSON(t testing.TB, path string) *JSONTokenizer {
 func openJSON(t testing.TB, path string) *Tokenizer {
 	t.Helper()
 	parsed := parseJSON(t, path)
-	image, err := parsed.Build(parsed.Vocab)
+	image, err := parsed.Build()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestJSONRefused(t *testing.T) {
 		{unigram + `"vocab": [["a", "b"]]}}`, "model: vocab is of the kind string, where another was expected"},
 		{unigram + `"vocab": [["a", 1e99]]}}`, "model: vocab is of the kind number 1e99, where another was expected"},
 		{unigram + `"vocab": [["", 0]]}}`, "piece 0: it is empty"},
-		{unigram + `"vocab": [["a", 0], ["a", 0]]}}`, "pieces 0 and 1 are the same"},
+		{unigram + `"vocab": [["a", 0], ["a", 0]]}}`, `"a" is there twice, as 0 and as 1`},
 		{unigram + `"vocab": []}}`, "model: the vocabulary is empty"},
 		{unigram + `"vocab": [["a", 0]]}}`, "there is no unknown piece"},
 		{unigram + `"unk_id": "0", "vocab": []}}`, "model: unk_id is of the kind string, where another was expected"},
@@ -158,11 +158,33 @@ func TestJSONRefused(t *testing.T) {
 	} {
 		parsed, err := ParseJSON([]byte(c.file))
 		if err == nil {
-			_, err = parsed.Build(parsed.Vocab)
+			_, err = parsed.Build()
 		}
 		if err == nil || err.Error() != c.want {
 			t.Errorf("%.200s:\ngot  %v\nwant %s", c.file, err, c.want)
 		}
+	}
+}
+
+// TestJSONStrings: what is read in place is what encoding/json reads.
+func TestJSONStrings(t *testing.T) {
+	for _, value := range []string{`""`, `"a"`, `"a\"b\\\/\b\f\n\r\t"`, `"\u00e9\u4f60"`, `"\ud83d\ude00"`, `"\ud83d"`, `"\ud83dx\ude00"`, `"\ud83d\u0041"`, `"\ude00\ud83d\ude00"`,
+		"\"a\xffb\\n\"", "\"\xe4\xb8\"", `"\u0000"`, `null`} {
+		var want string
+		if err := json.Unmarshal([]byte(value), &want); err != nil {
+			t.Fatal(value, err)
+		}
+		if got, err := jsonString(value); got != want || err != nil {
+			t.Errorf("%s: %q, %v, want %q", value, got, err, want)
+		}
+	}
+	file := ` { "a" : [ 1 , "]" , { "x" : [ ] } ] , "b\"" : -1.5e3,"c":null , "d":{}}`
+	var got []string
+	if err := eachMember(strings.TrimSpace(file), func(name, value string) error {
+		got = append(got, name, value)
+		return nil
+	}); err != nil || !slices.Equal(got, []string{`"a"`, `[ 1 , "]" , { "x" : [ ] } ]`, `"b\""`, `-1.5e3`, `"c"`, `null`, `"d"`, `{}`}) {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

@@ -1,11 +1,11 @@
 package text
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"sort"
-	"strings"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 )
@@ -58,7 +58,7 @@ func (t *Tokenizer) ranked(sc *Scratch) {
 // mergeWord merges the symbols of text[start:end], the lowest rank first, of equal ones the one on the left.
 func (t *Tokenizer) mergeWord(sc *Scratch, start, end int) {
 	text := sc.normalized
-	sc.symbols, sc.agenda = sc.symbols[:0], sc.agenda[:0]
+	sc.begin(text[start:end])
 	for at := start; at < end; {
 		n, id := 1, int32(-1)
 		if t.flags&flagByteLevel != 0 {
@@ -232,28 +232,33 @@ func appendValid(dst, b []byte) []byte {
 
 // pairModel is BPE with ranked pairs, before it is compiled.
 type pairModel struct {
-	vocab        map[string]int32
 	control      map[string]bool
-	merges       []jsonPair
+	merges       string // an array of pairs, as JSON
 	unk          string // "": none
 	flags        uint32
 	charsmap     []byte
 	byteFallback bool
 }
 
+// textKeys are those tokens of a vocabulary that text is cut into, as keys of a trie whose values are their places.
+type textKeys struct {
+	vocab *Vocab
+	ids   []uint32
+}
+
+func (k textKeys) Len() int           { return len(k.ids) }
+func (k textKeys) key(i int) string   { return k.vocab.texts[k.ids[i]] }
+func (k textKeys) value(i int) uint32 { return uint32(i) }
+
 // build compiles the model.
-func (m *pairModel) build() ([]byte, error) {
+func (m *pairModel) build(vocab *Vocab) ([]byte, error) {
 	b := &builder{format: formatRanked, flags: m.flags | flagVocab, unk: -1}
 	if m.byteFallback {
 		b.flags |= flagByteFallback
 	}
-	size, err := b.fill(m.vocab)
-	if err != nil {
-		return nil, err
-	}
-	b.kinds = make([]uint16, size)
-	keys := make([]string, 0, len(m.vocab))
-	for text, id := range m.vocab {
+	b.fill(vocab)
+	keys := textKeys{vocab, make([]uint32, 0, vocab.Len())}
+	for text, id := range vocab.All() {
 		if len(text) >= maxPieceBytes {
 			return nil, fmt.Errorf("the token %.40q has %d bytes, must have less than %d", text, len(text), maxPieceBytes)
 		}
@@ -268,88 +273,102 @@ func (m *pairModel) build() ([]byte, error) {
 		case text == "":
 			continue
 		}
-		keys = append(keys, text)
+		keys.ids = append(keys.ids, uint32(id))
 		b.maxPiece = max(b.maxPiece, len(text))
 	}
 	if m.unk != "" {
-		id, ok := m.vocab[m.unk]
+		id, ok := vocab.ID(m.unk)
 		if !ok {
 			return nil, fmt.Errorf("the vocabulary has no %q, which stands for what is unknown", m.unk)
 		}
 		b.unk, b.kinds[id] = id, kindUnknown
 	}
-	if len(keys) == 0 {
+	if len(keys.ids) == 0 {
 		return nil, errors.New("there are no tokens of text")
 	}
-	sort.Strings(keys)
-	values := make([]uint32, len(keys))
-	for i, text := range keys {
-		values[i] = uint32(i)
-		table := &b.sections[sectionPieces]
-		*table = binary.LittleEndian.AppendUint32(*table, 0)
-		*table = binary.LittleEndian.AppendUint32(*table, uint32(m.vocab[text]))
-	}
-	b.pieces = len(keys)
-	if b.sections[sectionTrie], err = buildTrie(keys, values); err != nil {
+	b.sections[sectionPieces] = values(2*len(keys.ids), func(put func(uint32)) {
+		for _, id := range keys.ids {
+			put(0)
+			put(id)
+		}
+	})
+	b.pieces = len(keys.ids)
+	if err := b.trie(sectionTrie, keys); err != nil {
 		return nil, err
 	}
-	if err := m.byteTable(b); err != nil {
+	if err := byteTable(b, vocab); err != nil {
 		return nil, err
 	}
-	if err := m.mergeTable(b); err != nil {
+	if err := m.mergeTable(b, vocab); err != nil {
 		return nil, err
 	}
-	if b.sections[sectionCharsmap], b.sections[sectionReplace], err = splitCharsmap(m.charsmap); err != nil {
+	if err := b.charsmap(sectionCharsmap, sectionReplace, m.charsmap); err != nil {
 		return nil, err
 	}
-	b.sections[sectionUnkText] = []byte(" \u2047 ")
+	b.sections[sectionUnkText] = raw([]byte(" \u2047 "))
 	return b.image()
 }
 
 // byteTable gives every byte its id, where text may come down to bytes.
-func (m *pairModel) byteTable(b *builder) error {
+func byteTable(b *builder, vocab *Vocab) error {
 	if b.flags&(flagByteLevel|flagByteFallback) == 0 {
 		return nil
 	}
-	for c := range 256 {
+	ids := make([]uint32, 256)
+	for c := range ids {
 		token := byteText(byte(c))
 		if b.flags&flagByteLevel != 0 {
 			token = string(byteRune(byte(c)))
 		}
-		id, ok := m.vocab[token]
+		id, ok := vocab.ID(token)
 		if !ok {
 			return fmt.Errorf("the vocabulary lacks %q, which stands for the byte 0x%02X", token, c)
 		}
-		b.sections[sectionBytes] = binary.LittleEndian.AppendUint32(b.sections[sectionBytes], uint32(id))
+		ids[c] = uint32(id)
 	}
+	b.sections[sectionBytes] = list(ids)
 	return nil
 }
 
 // mergeTable sorts the merges by their pairs.
-func (m *pairModel) mergeTable(b *builder) error {
+func (m *pairModel) mergeTable(b *builder, vocab *Vocab) error {
+	if m.merges == "" {
+		return nil
+	}
 	type entry struct{ left, right, rank, made int32 }
-	entries := make([]entry, 0, len(m.merges))
-	for rank, pair := range m.merges {
-		first, second, _ := strings.Cut(string(pair), "\x00")
-		left, okLeft := m.vocab[first]
-		right, okRight := m.vocab[second]
-		made, ok := m.vocab[first+second]
+	entries := make([]entry, 0, jsonCount(m.merges))
+	err := eachElement(m.merges, func(pair string) error {
+		rank := len(entries)
+		first, second, err := mergePair(pair)
+		if err != nil {
+			return err
+		}
+		left, okLeft := vocab.ID(first)
+		right, okRight := vocab.ID(second)
+		made, ok := vocab.joined(first, second)
 		if !okLeft || !okRight || !ok {
 			return fmt.Errorf("merge %d, of %.40q and %.40q, has a token that is not in the vocabulary", rank, first, second)
 		}
 		entries = append(entries, entry{left, right, int32(rank), made})
-	}
-	sort.SliceStable(entries, func(i, j int) bool {
-		a, b := &entries[i], &entries[j]
-		return a.left < b.left || a.left == b.left && a.right < b.right
+		return nil
 	})
-	for i, e := range entries {
-		if i > 0 && entries[i-1].left == e.left && entries[i-1].right == e.right {
-			return fmt.Errorf("merges %d and %d are of the same two tokens", entries[i-1].rank, e.rank)
-		}
-		for _, v := range [...]int32{e.left, e.right, e.rank, e.made} {
-			b.sections[sectionMerges] = binary.LittleEndian.AppendUint32(b.sections[sectionMerges], uint32(v))
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(entries, func(a, b entry) int {
+		return cmp.Or(cmp.Compare(a.left, b.left), cmp.Compare(a.right, b.right), cmp.Compare(a.rank, b.rank))
+	})
+	for i := 1; i < len(entries); i++ {
+		if a, b := &entries[i-1], &entries[i]; a.left == b.left && a.right == b.right {
+			return fmt.Errorf("merges %d and %d are of the same two tokens", a.rank, b.rank)
 		}
 	}
+	b.sections[sectionMerges] = values(4*len(entries), func(put func(uint32)) {
+		for _, e := range entries {
+			for _, v := range [...]int32{e.left, e.right, e.rank, e.made} {
+				put(uint32(v))
+			}
+		}
+	})
 	return nil
 }

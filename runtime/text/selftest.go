@@ -8,10 +8,7 @@ import (
 
 // check runs the model's self-test on its image. As in the C++ library, the pieces of a unigram model may differ if their
 // scores add up to the same. The error shows the first text that comes out otherwise.
-func (m *spmModel) check(image []byte, reserved, normal map[string]int, unkScore float32) error {
-	if len(m.selfTest) == 0 {
-		return nil
-	}
+func (m *spmModel) check(image []byte, unkScore float32) error {
 	t, err := Open(image)
 	if err != nil {
 		return err
@@ -25,9 +22,9 @@ func (m *spmModel) check(image []byte, reserved, normal map[string]int, unkScore
 	}
 	sum := func(pieces string) (sum float32) {
 		for _, piece := range strings.Split(pieces, " ") {
-			i, ok := reserved[piece]
+			i, ok := m.reserved.find(piece)
 			if !ok {
-				i, ok = normal[piece]
+				i, ok = m.normal.find(piece)
 			}
 			switch {
 			case !ok || m.pieces[i].kind == pieceUnknown:
@@ -41,13 +38,19 @@ func (m *spmModel) check(image []byte, reserved, normal map[string]int, unkScore
 		return sum
 	}
 	var sc Scratch
-	for i, sample := range m.selfTest {
-		got := strings.Join(t.EncodePieces(sample.input, &sc), " ")
-		if got == sample.expected || t.format == formatUnigram && math.Abs(float64(sum(got)-sum(sample.expected))) <= 1e-7 {
-			continue
+	i := -1
+	return eachField(m.selfTest, func(f protoField) error {
+		if f.number != 4 || f.wire != 2 {
+			return nil
 		}
-		return fmt.Errorf("its self-test fails: text %d, %.60q, becomes %.200q, should be %.200q; the file was changed, or needs another reader",
-			i, sample.input, got, sample.expected)
-	}
-	return nil
+		return eachSample(f.bytes, func(sample spmSample) error {
+			i++
+			got, want := strings.Join(t.EncodePieces(string(sample.input), &sc), " "), string(sample.expected)
+			if got == want || t.format == formatUnigram && math.Abs(float64(sum(got)-sum(want))) <= 1e-7 {
+				return nil
+			}
+			return fmt.Errorf("its self-test fails: text %d, %.60q, becomes %.200q, should be %.200q; the file was changed, or needs another reader",
+				i, sample.input, got, want)
+		})
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"unsafe"
 )
 
 // pieceType is SentencePiece's own numbering.
@@ -36,7 +37,9 @@ type spmModel struct {
 	unkPiece     string
 	normalizer   spmRules
 	denormalizer spmRules // of decoded text, if it has a charsmap
-	selfTest     []spmSample
+	selfTest     []byte   // the whole model, whose texts with their pieces are read when they are run
+
+	reserved, normal pieceList // what index makes of the pieces: the special ones, and the others
 }
 
 // spmRules is a NormalizerSpec.
@@ -48,7 +51,7 @@ type spmRules struct {
 }
 
 // spmSample is one text of the model's self-test, with its pieces, spaces between.
-type spmSample struct{ input, expected string }
+type spmSample struct{ input, expected []byte }
 
 // protoField is one field of a protobuf message.
 type protoField struct {
@@ -130,7 +133,18 @@ func eachField(message []byte, f func(protoField) error) error {
 // parseSPM reads a SentencePiece ModelProto (sentencepiece_model.proto of 0.2.3). Fields with another wire type than the
 // schema's are unknown fields, and skipped, as protobuf has it.
 func parseSPM(data []byte) (*spmModel, error) {
-	m := &spmModel{modelType: 1, unkSurface: " \u2047 ", unkPiece: "<unk>"}
+	const smallest = 3 // bytes of a piece of one character
+	pieces := 0
+	_ = eachField(data, func(f protoField) error { // its error comes again below
+		if f.number == 1 && f.wire == 2 && len(f.bytes) >= smallest {
+			pieces++
+		}
+		return nil
+	})
+	if err := checkCount(pieces); err != nil {
+		return nil, err
+	}
+	m := &spmModel{modelType: 1, unkSurface: " \u2047 ", unkPiece: "<unk>", pieces: make([]spmPiece, 0, pieces), selfTest: data}
 	m.normalizer = spmRules{dummyPrefix: true, removeSpaces: true, escape: true}
 	m.denormalizer = m.normalizer
 	err := eachField(data, func(f protoField) error {
@@ -143,7 +157,7 @@ func parseSPM(data []byte) (*spmModel, error) {
 			err := eachField(f.bytes, func(f protoField) error {
 				switch {
 				case f.number == 1 && f.wire == 2:
-					piece.text = string(f.bytes)
+					piece.text = unsafe.String(unsafe.SliceData(f.bytes), len(f.bytes)) // the model's bytes stay until it is compiled
 				case f.number == 2 && f.wire == 5:
 					piece.score = math.Float32frombits(uint32(f.value))
 				case f.number == 3 && f.wire == 0:
@@ -166,7 +180,7 @@ func parseSPM(data []byte) (*spmModel, error) {
 		case 3:
 			return within("normalizer", eachField(f.bytes, m.normalizer.field))
 		case 4:
-			return within("self-test", eachField(f.bytes, m.selfTestField))
+			return within("self-test", eachSample(f.bytes, func(spmSample) error { return nil }))
 		case 5:
 			return within("rules for decoding", eachField(f.bytes, m.denormalizer.field))
 		}
@@ -178,12 +192,24 @@ func parseSPM(data []byte) (*spmModel, error) {
 	return m, nil
 }
 
+func checkCount(pieces int) error {
+	if pieces > maxPieces {
+		return fmt.Errorf("there are %d pieces, at most %d may be", pieces, maxPieces)
+	}
+	return nil
+}
+
 // within says in which part of the model an error is.
 func within(part string, err error) error {
 	if err == nil {
 		return nil
 	}
 	return fmt.Errorf("%s: %w", part, err)
+}
+
+// isNormal: neither a mark, nor a byte, nor what stands for the unknown.
+func (p *spmPiece) isNormal() bool {
+	return p.kind == pieceNormal || p.kind == pieceUserDefined || p.kind == pieceUnused
 }
 
 func (p *spmPiece) check() error {
@@ -229,22 +255,27 @@ func (r *spmRules) field(f protoField) error {
 	return nil
 }
 
-func (m *spmModel) selfTestField(f protoField) error {
-	if f.number != 1 || f.wire != 2 {
-		return nil
-	}
-	var sample spmSample
-	err := eachField(f.bytes, func(f protoField) error {
-		switch {
-		case f.number == 1 && f.wire == 2:
-			sample.input = string(f.bytes)
-		case f.number == 2 && f.wire == 2:
-			sample.expected = string(f.bytes)
+// eachSample calls f for the texts of a self-test.
+func eachSample(test []byte, f func(spmSample) error) error {
+	return eachField(test, func(field protoField) error {
+		if field.number != 1 || field.wire != 2 {
+			return nil
 		}
-		return nil
+		var sample spmSample
+		err := eachField(field.bytes, func(f protoField) error {
+			switch {
+			case f.number == 1 && f.wire == 2:
+				sample.input = f.bytes
+			case f.number == 2 && f.wire == 2:
+				sample.expected = f.bytes
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return f(sample)
 	})
-	m.selfTest = append(m.selfTest, sample)
-	return err
 }
 
 // splitCharsmap takes the normalizer's blob apart: u32 size of the trie, the trie, strings that end in NUL.

@@ -311,10 +311,11 @@ func (t *Tokenizer) DecodeGrowing(dst []byte, ids []int32) []byte {
 		}
 		return dst
 	}
-	for n := len(ids); n > 0 && ids[n-1] >= 0 && int64(ids[n-1]) < int64(t.ids) && t.kinds[2*ids[n-1]] == kindByte; n-- {
-		ids = ids[:n-1]
+	n := len(ids) // ids out of range are passed over: bytes on both sides of one belong together
+	for n > 0 && (ids[n-1] < 0 || int64(ids[n-1]) >= int64(t.ids) || t.kinds[2*ids[n-1]] == kindByte) {
+		n--
 	}
-	return t.Decode(dst, ids)
+	return t.Decode(dst, ids[:n])
 }
 
 // Languages are the languages that the vocabulary has a mark for, such as >>fra<<, without the angles; in order of bytes.

@@ -286,7 +286,7 @@ func byteModel(t testing.TB) *protoModel {
 
 // testCharsmap: a to b, e and a combining acute to é, full-width A to A, an ideographic space to two spaces.
 func testCharsmap(t testing.TB) []byte {
-	rules, err := buildTrie([]string{"a", "e\u0301", "\u3000", "\uFF21"}, []uint32{0, 2, 5, 8})
+	rules, err := buildTrie(trieList{[]string{"a", "e\u0301", "\u3000", "\uFF21"}, []uint32{0, 2, 5, 8}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -353,9 +353,12 @@ func TestBrokenImages(t *testing.T) {
 	if images["tokens"], err = BuildTokens([]string{"<unk>", "a", "b"}); err != nil {
 		t.Fatal(err)
 	}
-	ranked := &pairModel{vocab: map[string]int32{"?": 0, "a": 1, "b": 2, "ab": 3, "abab": 4, "▁": 5}, unk: "?", flags: flagEscape | flagSplitWords,
-		merges: []jsonPair{"a\x00b", "ab\x00ab"}}
-	if images["ranked"], err = ranked.build(); err != nil {
+	vocab, err := vocabOf(map[string]int32{"?": 0, "a": 1, "b": 2, "ab": 3, "abab": 4, "▁": 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ranked := &pairModel{unk: "?", flags: flagEscape | flagSplitWords, merges: `["a b", "ab ab"]`}
+	if images["ranked"], err = ranked.build(vocab); err != nil {
 		t.Fatal(err)
 	}
 	if images["moses"], err = BuildMoses([]string{"<unk>", "a", "a@@", "b"}, []byte("#version: 0.2\na b</w>\na a\n"), "en", "de"); err != nil {
@@ -490,7 +493,7 @@ func TestTrie(t *testing.T) {
 		for i, key := range keys {
 			values[i] = set[key]
 		}
-		units, err := buildTrie(keys, values)
+		units, err := buildTrie(trieList{keys, values})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,18 +1,16 @@
 package text
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 )
 
 // JSONTokenizer is what a tokenizer.json of Hugging Face says: a Unigram model, which is SentencePiece's, or BPE with ranked pairs.
 type JSONTokenizer struct {
-	Vocab  map[string]int32
+	Vocab  *Vocab
 	Prefix []string // tokens that the model wants before each text
 	Suffix []string // and behind it
 
@@ -23,21 +21,14 @@ type JSONTokenizer struct {
 // ParseJSON reads a tokenizer.json. What it asks for and cannot be had is an error that names it.
 func ParseJSON(raw []byte) (*JSONTokenizer, error) {
 	var file struct {
-		AddedTokens []struct {
-			ID      int32  `json:"id"`
-			Content string `json:"content"`
-			Special bool   `json:"special"`
-		} `json:"added_tokens"`
-		Normalizer    json.RawMessage `json:"normalizer"`
-		PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
-		PostProcessor json.RawMessage `json:"post_processor"`
-		Model         json.RawMessage `json:"model"`
+		AddedTokens   addedTokens `json:"added_tokens"`
+		Normalizer    jsonRaw     `json:"normalizer"`
+		PreTokenizer  jsonRaw     `json:"pre_tokenizer"`
+		PostProcessor jsonRaw     `json:"post_processor"`
+		Model         jsonRaw     `json:"model"`
 	}
 	if err := decode("", raw, &file); err != nil {
 		return nil, err
-	}
-	if len(file.AddedTokens) > maxIDs {
-		return nil, fmt.Errorf("there are %d added tokens, at most %d may be", len(file.AddedTokens), maxIDs)
 	}
 	var model struct {
 		Type string `json:"type"`
@@ -62,57 +53,146 @@ func ParseJSON(raw []byte) (*JSONTokenizer, error) {
 	if err := t.template(file.PostProcessor); err != nil {
 		return nil, fmt.Errorf("post_processor: %w", err)
 	}
-	special := map[string]bool{}
-	for _, token := range file.AddedTokens {
-		special[token.Content] = special[token.Content] || token.Special
-	}
 	var err error
 	switch model.Type {
 	case "Unigram":
-		err = t.readUnigram(file.Model, &how, special)
+		err = t.readUnigram(file.Model, &how, file.AddedTokens)
 	case "BPE", "":
-		err = t.readBPE(file.Model, &how, special)
+		err = t.readBPE(file.Model, &how, file.AddedTokens)
 	default:
 		err = fmt.Errorf("the model is of type %.40q, Unigram and BPE are read", model.Type)
 	}
 	if err != nil {
 		return nil, err
 	}
-	for _, token := range file.AddedTokens {
-		if id, ok := t.Vocab[token.Content]; ok && id != token.ID {
-			return nil, fmt.Errorf("the added token %.40q has the id %d, but %d in the model", token.Content, token.ID, id)
-		}
-		t.Vocab[token.Content] = token.ID
-	}
 	return t, nil
+}
+
+// addedTokens are tokens that lie beside the model.
+type addedTokens []addedToken
+
+type addedToken struct {
+	text    string
+	id      int32
+	special bool
+}
+
+func (a *addedTokens) UnmarshalJSON(raw []byte) error {
+	text := string(raw)
+	if text == "null" {
+		return nil
+	}
+	n := jsonCount(text)
+	if err := checkCount(n); err != nil {
+		return err
+	}
+	all := make(addedTokens, 0, n)
+	err := eachElement(text, func(element string) error {
+		var token addedToken
+		err := eachMember(element, func(name, value string) (err error) {
+			switch name {
+			case `"id"`:
+				token.id, err = jsonInt(value)
+			case `"content"`:
+				token.text, err = jsonString(value)
+			case `"special"`:
+				token.special = value == "true"
+			}
+			return inField(strings.Trim(name, `"`), err)
+		})
+		if err == nil && token.text == "" {
+			err = fmt.Errorf("the added token number %d is empty", len(all)+1)
+		}
+		all = append(all, token)
+		return err
+	})
+	*a = all
+	return err
+}
+
+// specials says of the added tokens whether text never becomes them.
+func (a addedTokens) specials() map[string]bool {
+	special := make(map[string]bool, len(a))
+	for _, token := range a {
+		special[token.text] = special[token.text] || token.special
+	}
+	return special
+}
+
+// join makes the vocabulary of count tokens of the model, with ids up to last, and the added ones that it lacks.
+func (a addedTokens) join(count int, last int32, each func(add func(string, int32) error) error) (*Vocab, error) {
+	own, err := newVocab(count, last, each)
+	if err != nil || len(a) == 0 {
+		return own, err
+	}
+	more := make(map[string]int32)
+	for _, token := range a {
+		id, ok := own.ID(token.text)
+		if !ok {
+			id, ok = more[token.text]
+		}
+		if ok && id != token.id {
+			return nil, fmt.Errorf("the added token %.40q has the id %d, but %d in the model", token.text, token.id, id)
+		}
+		if !ok {
+			more[token.text] = token.id
+			last = max(last, token.id)
+		}
+	}
+	if len(more) == 0 {
+		return own, nil
+	}
+	return newVocab(count+len(more), last, func(add func(string, int32) error) error {
+		for token, id := range own.All() {
+			if err := add(token, id); err != nil {
+				return err
+			}
+		}
+		for token, id := range more {
+			if err := add(token, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // decode is json.Unmarshal whose errors name the key, and the part of the file that it is in.
 func decode(part string, raw []byte, into any) error {
-	err := json.Unmarshal(raw, into)
-	var other *json.UnmarshalTypeError
-	switch {
-	case err == nil:
-		return nil
-	case !errors.As(err, &other):
-		return fmt.Errorf("%s%w", part, err)
+	if err := json.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("%s%w", part, otherWords(err))
 	}
-	what := other.Value
-	if other.Field != "" {
-		what = other.Field + " is of the kind " + what
-	} else {
-		what = "this is of the kind " + what
-	}
-	return fmt.Errorf("%s%s, where another was expected", part, what)
+	return nil
 }
 
-// Build compiles the tokenizer into an image for Open, with the ids of vocab, which is Vocab or a part of it.
-func (t *JSONTokenizer) Build(vocab map[string]int32) ([]byte, error) {
-	if t.unigram != nil {
-		return t.unigram.build(vocab)
+// otherWords says of an error of encoding/json, if it is about another kind of value than expected, which one.
+func otherWords(err error) error {
+	var other *json.UnmarshalTypeError
+	if !errors.As(err, &other) {
+		return err
 	}
-	t.pairs.vocab = vocab
-	return t.pairs.build()
+	what := "this"
+	if other.Field != "" {
+		what = other.Field
+	}
+	return fmt.Errorf("%s is of the kind %s, where another was expected", what, other.Value)
+}
+
+// inField says of an error of another kind in which field it is.
+func inField(name string, err error) error {
+	var other *json.UnmarshalTypeError
+	if errors.As(err, &other) {
+		other.Field = strings.TrimSuffix(name+"."+other.Field, ".")
+	}
+	return err
+}
+
+// Build compiles the tokenizer into an image for Open.
+func (t *JSONTokenizer) Build() ([]byte, error) {
+	if t.unigram != nil {
+		return t.unigram.build(t.Vocab)
+	}
+	return t.pairs.build(t.Vocab)
 }
 
 // jsonRules is what becomes of text before the model sees it.
@@ -126,15 +206,13 @@ type jsonRules struct {
 	byteLevel    bool
 }
 
-// jsonStep is one normalizer or pre-tokenizer; a Sequence has several.
+// jsonStep is one normalizer or pre-tokenizer.
 type jsonStep struct {
-	Type          string                         `json:"type"`
-	Normalizers   []jsonStep                     `json:"normalizers"`
-	PreTokenizers []jsonStep                     `json:"pretokenizers"`
-	Charsmap      []byte                         `json:"precompiled_charsmap"`
-	Pattern       struct{ String, Regex string } `json:"pattern"`
-	Content       string                         `json:"content"`
-	Prepend       string                         `json:"prepend"`
+	Type     string                         `json:"type"`
+	Charsmap []byte                         `json:"precompiled_charsmap"`
+	Pattern  struct{ String, Regex string } `json:"pattern"`
+	Content  string                         `json:"content"`
+	Prepend  string                         `json:"prepend"`
 
 	Replacement    string `json:"replacement"`
 	AddPrefixSpace *bool  `json:"add_prefix_space"`
@@ -145,23 +223,48 @@ type jsonStep struct {
 	StripRight     *bool  `json:"strip_right"`
 }
 
+// jsonSteps are the steps of a Sequence.
+type jsonSteps []jsonStep
+
+const maxSteps = 32
+
+func (s *jsonSteps) UnmarshalJSON(raw []byte) error {
+	text := string(raw)
+	if text == "null" {
+		return nil
+	}
+	if n := jsonCount(text); n > maxSteps {
+		return fmt.Errorf("there are %d steps, at most %d are read", n, maxSteps)
+	}
+	return eachElement(text, func(element string) error {
+		var step jsonStep
+		err := json.Unmarshal([]byte(element), &step)
+		*s = append(*s, step)
+		return err
+	})
+}
+
 // steps takes a Sequence apart; null is none.
-func steps(raw json.RawMessage, inner func(*jsonStep) []jsonStep) ([]jsonStep, error) {
-	if len(raw) == 0 || bytes.Equal(raw, []byte("null")) {
+func steps(raw jsonRaw) ([]jsonStep, error) {
+	if !raw.given() {
 		return nil, nil
 	}
-	var first jsonStep
+	var first struct {
+		jsonStep
+		Normalizers   jsonSteps `json:"normalizers"`
+		PreTokenizers jsonSteps `json:"pretokenizers"`
+	}
 	if err := decode("", raw, &first); err != nil {
 		return nil, err
 	}
 	if first.Type == "Sequence" {
-		return inner(&first), nil
+		return append(first.Normalizers, first.PreTokenizers...), nil
 	}
-	return []jsonStep{first}, nil
+	return []jsonStep{first.jsonStep}, nil
 }
 
-func (r *jsonRules) normalizer(raw json.RawMessage) error {
-	all, err := steps(raw, func(s *jsonStep) []jsonStep { return s.Normalizers })
+func (r *jsonRules) normalizer(raw jsonRaw) error {
+	all, err := steps(raw)
 	if err != nil {
 		return err
 	}
@@ -184,8 +287,8 @@ func (r *jsonRules) normalizer(raw json.RawMessage) error {
 	return nil
 }
 
-func (r *jsonRules) preTokenizer(raw json.RawMessage) error {
-	all, err := steps(raw, func(s *jsonStep) []jsonStep { return s.PreTokenizers })
+func (r *jsonRules) preTokenizer(raw jsonRaw) error {
+	all, err := steps(raw)
 	if err != nil {
 		return err
 	}
@@ -214,7 +317,7 @@ func spacesCharsmap() []byte {
 	for _, r := range "\t\n\v\f\r\u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000" {
 		keys = append(keys, string(r))
 	}
-	trie, err := buildTrie(keys, make([]uint32, len(keys)))
+	trie, err := buildTrie(trieList{keys, make([]uint32, len(keys))})
 	if err != nil {
 		panic(err) // the keys are above
 	}
@@ -222,19 +325,13 @@ func spacesCharsmap() []byte {
 }
 
 // template reads what is put around a text.
-func (t *JSONTokenizer) template(raw json.RawMessage) error {
-	if len(raw) == 0 || bytes.Equal(raw, []byte("null")) {
+func (t *JSONTokenizer) template(raw jsonRaw) error {
+	if !raw.given() {
 		return nil
 	}
-	type token struct {
-		ID string `json:"id"`
-	}
 	var p struct {
-		Type   string `json:"type"`
-		Single []struct {
-			Sequence *token `json:"Sequence"`
-			Special  *token `json:"SpecialToken"`
-		} `json:"single"`
+		Type   string  `json:"type"`
+		Single jsonRaw `json:"single"`
 	}
 	if err := decode("", raw, &p); err != nil {
 		return err
@@ -245,9 +342,21 @@ func (t *JSONTokenizer) template(raw json.RawMessage) error {
 	if p.Type != "TemplateProcessing" {
 		return fmt.Errorf("%.40q is not known, TemplateProcessing is", p.Type)
 	}
+	if !p.Single.given() {
+		return nil
+	}
 	behind := false
-	for _, part := range p.Single {
+	err := eachElement(string(p.Single), func(element string) error {
+		var part struct {
+			Sequence *struct{}            `json:"Sequence"`
+			Special  *struct{ ID string } `json:"SpecialToken"`
+		}
+		if err := json.Unmarshal([]byte(element), &part); err != nil {
+			return err
+		}
 		switch {
+		case len(t.Prefix)+len(t.Suffix) == maxSteps:
+			return fmt.Errorf("the template for one text has more than %d tokens", maxSteps)
 		case part.Sequence != nil && !behind:
 			behind = true
 		case part.Special != nil && behind:
@@ -257,52 +366,93 @@ func (t *JSONTokenizer) template(raw json.RawMessage) error {
 		default:
 			return errors.New("the template for one text has it twice")
 		}
-	}
-	return nil
+		return nil
+	})
+	return otherWords(inField("single", err))
 }
 
-// jsonPiece is one piece of a Unigram model: ["text", score].
-type jsonPiece struct {
-	text  string
-	score float32
-}
+// jsonPieces are the pieces of a Unigram model: an array of ["text", score].
+type jsonPieces []spmPiece
 
-func (p *jsonPiece) UnmarshalJSON(raw []byte) error {
-	parts := []any{&p.text, &p.score}
-	err := json.Unmarshal(raw, &parts)
-	if err == nil && len(parts) != 2 {
-		err = fmt.Errorf("%.60s is not a text and its score", raw)
+func (p *jsonPieces) UnmarshalJSON(raw []byte) error {
+	text := string(raw)
+	if text == "null" {
+		return nil
 	}
+	n := jsonCount(text)
+	if err := checkCount(n); err != nil {
+		return err
+	}
+	all := make(jsonPieces, 0, n)
+	err := eachElement(text, func(element string) (err error) {
+		piece, n := spmPiece{kind: pieceNormal}, 0
+		err = eachElement(element, func(part string) (err error) {
+			switch n++; n {
+			case 1:
+				piece.text, err = jsonString(part)
+			case 2:
+				piece.score, err = jsonFloat(part)
+			}
+			return err
+		})
+		if err == nil && n != 2 {
+			err = fmt.Errorf("%.60s is not a text and its score", element)
+		}
+		all = append(all, piece)
+		return err
+	})
+	*p = all
 	return err
 }
 
-// jsonPair is one merge, "left right" or ["left", "right"]: both, with a NUL between.
-type jsonPair string
+// jsonMerges is an array of merges, checked.
+type jsonMerges string
 
-func (p *jsonPair) UnmarshalJSON(raw []byte) error {
-	var parts []string
-	if raw[0] == '"' {
-		var line string
-		if err := json.Unmarshal(raw, &line); err != nil {
-			return err
-		}
-		parts = strings.Split(line, " ")
-	} else if err := json.Unmarshal(raw, &parts); err != nil {
+func (m *jsonMerges) UnmarshalJSON(raw []byte) error {
+	if *m = jsonMerges(raw); *m == "null" {
+		*m = ""
+		return nil
+	}
+	return eachElement(string(*m), func(merge string) error {
+		_, _, err := mergePair(merge)
 		return err
+	})
+}
+
+// mergePair is one merge, "left right" or ["left", "right"].
+func mergePair(merge string) (left, right string, err error) {
+	n := 2
+	if merge[0] == '"' {
+		line, err := jsonString(merge)
+		if err != nil {
+			return "", "", err
+		}
+		n = strings.Count(line, " ") + 1
+		left, right, _ = strings.Cut(line, " ")
+	} else if merge != "null" {
+		n = 0
+		err = eachElement(merge, func(part string) (err error) {
+			switch n++; n {
+			case 1:
+				left, err = jsonString(part)
+			case 2:
+				right, err = jsonString(part)
+			}
+			return err
+		})
 	}
-	if len(parts) != 2 || slices.Contains(parts, "") || strings.Contains(parts[0]+parts[1], "\x00") {
-		return fmt.Errorf("%.60s is not of two tokens", raw)
+	if err == nil && (n != 2 || left == "" || right == "" || strings.Contains(left, "\x00") || strings.Contains(right, "\x00")) {
+		err = fmt.Errorf("%.60s is not of two tokens", merge)
 	}
-	*p = jsonPair(parts[0] + "\x00" + parts[1])
-	return nil
+	return left, right, err
 }
 
 // readUnigram makes a SentencePiece model of it.
-func (t *JSONTokenizer) readUnigram(raw json.RawMessage, how *jsonRules, special map[string]bool) error {
+func (t *JSONTokenizer) readUnigram(raw jsonRaw, how *jsonRules, added addedTokens) error {
 	var model struct {
-		UnkID        *int        `json:"unk_id"`
-		Vocab        []jsonPiece `json:"vocab"`
-		ByteFallback bool        `json:"byte_fallback"`
+		UnkID        *int       `json:"unk_id"`
+		Vocab        jsonPieces `json:"vocab"`
+		ByteFallback bool       `json:"byte_fallback"`
 	}
 	if err := decode("model: ", raw, &model); err != nil {
 		return err
@@ -313,11 +463,11 @@ func (t *JSONTokenizer) readUnigram(raw json.RawMessage, how *jsonRules, special
 	if len(model.Vocab) == 0 {
 		return errors.New("model: the vocabulary is empty")
 	}
-	m := &spmModel{modelType: 1, unkSurface: " \u2047 ", unkPiece: "<unk>", byteFallback: model.ByteFallback}
+	m := &spmModel{pieces: model.Vocab, modelType: 1, unkSurface: " \u2047 ", unkPiece: "<unk>", byteFallback: model.ByteFallback}
 	m.normalizer = spmRules{how.charsmap, how.dummyPrefix, how.removeSpaces, true}
-	t.unigram, t.Vocab = m, make(map[string]int32, len(model.Vocab))
-	for i, entry := range model.Vocab {
-		piece := spmPiece{text: entry.text, score: entry.score, kind: pieceNormal}
+	special := added.specials()
+	for i := range m.pieces {
+		piece := &m.pieces[i]
 		_, isByte := byteOf(piece.text)
 		switch {
 		case model.UnkID != nil && *model.UnkID == i:
@@ -332,26 +482,69 @@ func (t *JSONTokenizer) readUnigram(raw json.RawMessage, how *jsonRules, special
 		if err := piece.check(); err != nil {
 			return fmt.Errorf("piece %d: %w", i, err)
 		}
-		if first, twice := t.Vocab[piece.text]; twice {
-			return fmt.Errorf("pieces %d and %d are the same", first, i)
-		}
-		t.Vocab[piece.text] = int32(i)
-		m.pieces = append(m.pieces, piece)
 	}
-	return nil
+	t.unigram = m
+	var err error
+	t.Vocab, err = added.join(len(m.pieces), int32(len(m.pieces)-1), func(add func(string, int32) error) error {
+		for i := range m.pieces {
+			if err := add(m.pieces[i].text, int32(i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+// jsonTokens is an object of tokens and their ids, counted and checked.
+type jsonTokens struct {
+	text  string
+	count int
+	last  int32
+}
+
+func (v *jsonTokens) UnmarshalJSON(raw []byte) error {
+	text := string(raw)
+	if text == "null" {
+		return nil
+	}
+	v.text = text
+	if err := checkCount(jsonCount(text)); err != nil {
+		return err
+	}
+	return eachMember(text, func(name, value string) error {
+		id, err := jsonInt(value)
+		v.count, v.last = v.count+1, max(v.last, id)
+		return err
+	})
+}
+
+// each calls add for every token.
+func (v *jsonTokens) each(add func(token string, id int32) error) error {
+	return eachMember(v.text, func(name, value string) error {
+		id, err := jsonInt(value)
+		if err != nil {
+			return err
+		}
+		token, err := jsonString(name)
+		if err != nil {
+			return err
+		}
+		return add(token, id)
+	})
 }
 
 // readBPE reads a model of ranked pairs.
-func (t *JSONTokenizer) readBPE(raw json.RawMessage, how *jsonRules, special map[string]bool) error {
+func (t *JSONTokenizer) readBPE(raw jsonRaw, how *jsonRules, added addedTokens) error {
 	var model struct {
-		Vocab        map[string]int32 `json:"vocab"`
-		Merges       []jsonPair       `json:"merges"`
-		Unk          string           `json:"unk_token"`
-		FuseUnk      bool             `json:"fuse_unk"`
-		ByteFallback bool             `json:"byte_fallback"`
-		Prefix       string           `json:"continuing_subword_prefix"`
-		Suffix       string           `json:"end_of_word_suffix"`
-		IgnoreMerges bool             `json:"ignore_merges"`
+		Vocab        jsonTokens `json:"vocab"`
+		Merges       jsonMerges `json:"merges"`
+		Unk          string     `json:"unk_token"`
+		FuseUnk      bool       `json:"fuse_unk"`
+		ByteFallback bool       `json:"byte_fallback"`
+		Prefix       string     `json:"continuing_subword_prefix"`
+		Suffix       string     `json:"end_of_word_suffix"`
+		IgnoreMerges bool       `json:"ignore_merges"`
 	}
 	if err := decode("model: ", raw, &model); err != nil {
 		return err
@@ -368,10 +561,8 @@ func (t *JSONTokenizer) readBPE(raw json.RawMessage, how *jsonRules, special map
 			return fmt.Errorf("BPE with %s is not read", unknown.name)
 		}
 	}
-	m := &pairModel{control: map[string]bool{}, unk: model.Unk, byteFallback: model.ByteFallback, charsmap: how.charsmap}
-	for token, is := range special {
-		m.control[token] = is && token != model.Unk
-	}
+	m := &pairModel{control: added.specials(), unk: model.Unk, byteFallback: model.ByteFallback, charsmap: how.charsmap, merges: string(model.Merges)}
+	delete(m.control, model.Unk)
 	for _, flag := range []struct {
 		on  bool
 		bit uint32
@@ -383,9 +574,11 @@ func (t *JSONTokenizer) readBPE(raw json.RawMessage, how *jsonRules, special map
 			m.flags |= flag.bit
 		}
 	}
-	m.merges = model.Merges
-	if t.pairs, t.Vocab = m, model.Vocab; t.Vocab == nil {
+	if model.Vocab.text == "" {
 		return errors.New("model: there is no vocabulary")
 	}
-	return nil
+	t.pairs = m
+	var err error
+	t.Vocab, err = added.join(model.Vocab.count, model.Vocab.last, model.Vocab.each)
+	return err
 }

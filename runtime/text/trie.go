@@ -80,105 +80,142 @@ func checkTrie(units []byte, limit int) (at int, reason string) {
 	return 0, ""
 }
 
-// trieBuilder places nodes in blocks of 256 units. Only the last openBlocks blocks are searched for free units: that
-// keeps building linear, for a few percent of units never used.
-type trieBuilder struct {
-	keys     []string // sorted, different, not empty, without NUL
-	values   []uint32
-	units    []uint32
-	fixed    []bool   // the unit is taken
-	base     []bool   // some node's children are based here
-	next     []uint32 // ring of free units in the open blocks; 0, the root, is its head
-	previous []uint32
+// trieKeys are the keys of a trie with their values: sorted, different, not empty, without NUL.
+type trieKeys interface {
+	Len() int
+	key(i int) string
+	value(i int) uint32
 }
 
-const openBlocks = 16
+// trieList are keys whose values lie beside them.
+type trieList struct {
+	keys   []string
+	values []uint32
+}
+
+func (l trieList) Len() int           { return len(l.keys) }
+func (l trieList) key(i int) string   { return l.keys[i] }
+func (l trieList) value(i int) uint32 { return l.values[i] }
+
+// trieBuilder places nodes in blocks of 256 units. Only the last openBlocks blocks are searched for free units, and known of more than
+// their content: that keeps building linear, for a few percent of units never used.
+type trieBuilder struct {
+	keys           trieKeys
+	units          []byte    // a free one is a leaf: never equal to a byte, never reached
+	labels         [256]byte // of the node that is being placed
+	fixed          [window]bool
+	base           [window]bool       // some node's children are based here
+	next, previous [window + 1]uint32 // ring of free units in the open blocks; its head is unit 0, the root
+}
+
+const (
+	openBlocks = 16
+	window     = 2 * openBlocks * 256 // what the tables know of, by the last bits of a unit's number
+	ringHead   = window
+	maxUnits   = 1 << 23 // 32 MB; 256,000 pieces of many languages need a million
+)
+
+// slot is the place of a unit in the ring.
+func slot(unit uint32) uint32 {
+	if unit == 0 {
+		return ringHead
+	}
+	return unit % window
+}
 
 var errTrieTooBig = errors.New("the pieces are too many for one trie")
 
-// buildTrie returns the units of a trie of the keys.
-func buildTrie(keys []string, values []uint32) ([]byte, error) {
-	b := &trieBuilder{keys: keys, values: values}
-	b.grow()
-	b.take(0)
-	b.base[0] = true // a child by NUL at the root's own place cannot be
-	if err := b.children(0, 0, len(keys), 0); err != nil {
-		return nil, err
-	}
-	image := make([]byte, 0, 4*len(b.units))
-	for i, unit := range b.units {
-		if !b.fixed[i] {
-			unit = unitLeaf // never equal to a byte, never reached as a leaf
+// buildTrie returns the units of a trie of the keys, little-endian.
+func buildTrie(keys trieKeys) ([]byte, error) {
+	b := &trieBuilder{keys: keys}
+	size := 1
+	for i := range keys.Len() {
+		size += len(keys.key(i)) + 1 // its leaf, and a node for each byte that the key before it does not have
+		if i > 0 {
+			size -= shared(keys.key(i-1), keys.key(i))
 		}
-		image = binary.LittleEndian.AppendUint32(image, unit)
 	}
-	return image, nil
+	if size > maxUnits {
+		return nil, errTrieTooBig
+	}
+	b.units = make([]byte, 0, 4*(size+size/16+openBlocks*256))
+	b.grow()
+	b.set(0, 0)
+	b.fixed[0] = true
+	b.base[0] = true // a child by NUL at the root's own place cannot be
+	b.children(0, 0, keys.Len(), 0)
+	return b.units, nil
 }
 
-// children places the nodes below node, which stands for the first depth bytes of keys[low:high].
-func (b *trieBuilder) children(node uint32, low, high, depth int) error {
-	var labels []byte
+func (b *trieBuilder) set(unit, value uint32) {
+	binary.LittleEndian.PutUint32(b.units[4*int(unit):], value)
+}
+
+// shared is how many bytes two strings have in common at their beginning.
+func shared(a, b string) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
+}
+
+// children places the nodes below node, which stands for the first depth bytes of the keys low to high.
+func (b *trieBuilder) children(node uint32, low, high, depth int) {
+	labels := b.labels[:0]
 	for i := low; i < high; i++ {
 		label := byte(0)
-		if len(b.keys[i]) > depth {
-			label = b.keys[i][depth]
+		if key := b.keys.key(i); len(key) > depth {
+			label = key[depth]
 		}
 		if len(labels) == 0 || labels[len(labels)-1] != label {
 			labels = append(labels, label)
 		}
 	}
-	base, err := b.place(node, labels)
-	if err != nil {
-		return err
-	}
-	relative := node ^ base
+	base := b.place(node, labels)
+	unit, relative := u32(b.units, node), node^base
 	if relative < 1<<21 {
-		b.units[node] |= relative << 10
+		unit |= relative << 10
 	} else {
-		b.units[node] |= relative<<2 | 1<<9
+		unit |= relative<<2 | 1<<9
 	}
 	for _, label := range labels {
 		b.take(base ^ uint32(label))
-		b.units[base^uint32(label)] = uint32(label)
+		b.set(base^uint32(label), uint32(label))
 	}
 	if labels[0] == 0 {
-		b.units[node] |= unitHas
-		b.units[base] = unitLeaf | b.values[low]
+		unit |= unitHas
+		b.set(base, unitLeaf|b.keys.value(low))
 		low++
 	}
+	b.set(node, unit)
 	for low < high {
-		label, end := b.keys[low][depth], low+1
-		for end < high && b.keys[end][depth] == label {
+		label, end := b.keys.key(low)[depth], low+1
+		for end < high && b.keys.key(end)[depth] == label {
 			end++
 		}
-		if err := b.children(base^uint32(label), low, end, depth+1); err != nil {
-			return err
-		}
+		b.children(base^uint32(label), low, end, depth+1)
 		low = end
 	}
-	return nil
 }
 
 // place finds a base where all labels are free.
-func (b *trieBuilder) place(node uint32, labels []byte) (uint32, error) {
+func (b *trieBuilder) place(node uint32, labels []byte) uint32 {
 	for {
 	search:
-		for unit := b.next[0]; unit != 0; unit = b.next[unit] {
+		for unit := b.next[ringHead]; unit != 0; unit = b.next[slot(unit)] {
 			base := unit ^ uint32(labels[0])
 			relative := node ^ base
-			if b.base[base] || relative >= 1<<21 && relative&0xFF != 0 {
+			if b.base[base%window] || relative >= 1<<21 && relative&0xFF != 0 {
 				continue
 			}
 			for _, label := range labels[1:] {
-				if b.fixed[base^uint32(label)] {
+				if b.fixed[(base^uint32(label))%window] {
 					continue search
 				}
 			}
-			b.base[base] = true
-			return base, nil
-		}
-		if len(b.units) >= 1<<28 {
-			return 0, errTrieTooBig
+			b.base[base%window] = true
+			return base
 		}
 		b.grow()
 	}
@@ -186,23 +223,20 @@ func (b *trieBuilder) place(node uint32, labels []byte) (uint32, error) {
 
 // grow adds a block of free units and closes the oldest open block.
 func (b *trieBuilder) grow() {
-	start := uint32(len(b.units))
-	b.units = append(b.units, make([]uint32, 256)...)
-	b.fixed = append(b.fixed, make([]bool, 256)...)
-	b.base = append(b.base, make([]bool, 256)...)
-	b.next = append(b.next, make([]uint32, 256)...)
-	b.previous = append(b.previous, make([]uint32, 256)...)
+	start := uint32(len(b.units) / 4)
 	for i := start; i < start+256; i++ {
+		b.units = binary.LittleEndian.AppendUint32(b.units, unitLeaf)
+		b.fixed[i%window], b.base[i%window] = false, false
 		if i == 0 {
 			continue
 		}
-		tail := b.previous[0]
-		b.next[tail], b.previous[i] = i, tail
-		b.next[i], b.previous[0] = 0, i
+		tail := b.previous[ringHead]
+		b.next[slot(tail)], b.previous[slot(i)] = i, tail
+		b.next[slot(i)], b.previous[ringHead] = 0, i
 	}
 	if start >= openBlocks*256 {
 		for i := start - openBlocks*256; i < start-openBlocks*256+256; i++ {
-			if i != 0 && !b.fixed[i] {
+			if i != 0 && !b.fixed[i%window] {
 				b.unlink(i)
 			}
 		}
@@ -210,13 +244,11 @@ func (b *trieBuilder) grow() {
 }
 
 func (b *trieBuilder) take(unit uint32) {
-	b.fixed[unit] = true
-	if unit != 0 {
-		b.unlink(unit)
-	}
+	b.fixed[unit%window] = true
+	b.unlink(unit)
 }
 
 func (b *trieBuilder) unlink(unit uint32) {
-	b.next[b.previous[unit]] = b.next[unit]
-	b.previous[b.next[unit]] = b.previous[unit]
+	next, previous := b.next[slot(unit)], b.previous[slot(unit)]
+	b.next[slot(previous)], b.previous[slot(next)] = next, previous
 }

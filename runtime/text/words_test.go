@@ -67,6 +67,8 @@ func TestChars(t *testing.T) {
 	}
 }
 
+func squeeze(s string) string { return strings.Join(strings.Fields(s), "") }
+
 // FuzzWords: the tokens of a text are the text without its spaces, whatever it holds.
 func FuzzWords(f *testing.F) {
 	for _, s := range append(fuzzTexts, "Tom's don''t 'a' ’b’", "\u0301a '\u0301") {
@@ -78,8 +80,8 @@ func FuzzWords(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		fuzztest.Bounded(t, len(s), func() {
 			var sc Scratch
-			want := strings.Join(strings.Fields(s), "")
-			if got := strings.Join(strings.Fields(strings.Join(tok.EncodePieces(s, &sc), "")), ""); got != want {
+			want := squeeze(squeeze(s)) // twice: bytes on both sides of a space may together be one
+			if got := squeeze(strings.Join(tok.EncodePieces(s, &sc), "")); got != want {
 				t.Fatalf("%q is cut into %q", s, got)
 			}
 			if got := strings.Join(chars.EncodePieces(s, &sc), ""); got != s {
