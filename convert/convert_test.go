@@ -364,8 +364,12 @@ func TestGeneration(t *testing.T) {
 		{`{}`, "null", ""},
 		{`{"num_beams": 1, "length_penalty": 2.0, "repetition_penalty": 1.0}`, "null", ""},
 		{`{"num_beams": 4, "bad_words_ids": null}`, `{"beam":4,"length_penalty":1}`, ""},
-		{`{"num_beams": 6, "length_penalty": 0.6, "min_length": 2, "no_repeat_ngram_size": 3, "repetition_penalty": 1.2}`,
-			`{"beam":6,"length_penalty":0.6,"min_target":2,"no_repeat_ngram":3,"repetition_penalty":1.2}`, ""},
+		{`{"num_beams": 6, "length_penalty": 0.6, "min_length": 3, "max_length": 30, "no_repeat_ngram_size": 3, "repetition_penalty": 1.2}`,
+			`{"beam":6,"length_penalty":0.6,"min_target":2,"max_target":29,"no_repeat_ngram":3,"repetition_penalty":1.2}`, ""},
+		{`{"min_length": 3, "max_length": 30, "min_new_tokens": 4, "max_new_tokens": 20}`, `{"min_target":4,"max_target":20}`, ""},
+		{`{"min_length": 30, "max_length": 20}`, "null", "what generation_config.json says of the search is left out: config: generation: minimum target length 29 is above the maximum 19"},
+		{`{"max_length": -3}`, "null", ""},
+		{`{"max_new_tokens": -3}`, "null", "what generation_config.json says of the search is left out: config: generation: maximum target length is -3, must be 1 to 1048576 for this model"},
 		{`{"num_beams": 500}`, "null", "what generation_config.json says of the search is left out: config: generation: beam is 500, must be 1 to 64 for this model"},
 	} {
 		folder := filepath.Join(t.TempDir(), "in")

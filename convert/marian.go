@@ -48,7 +48,10 @@ type marianConfig struct {
 
 	Beams             int      `json:"num_beams"`
 	LengthPenalty     *float32 `json:"length_penalty"`
-	MinLength         int      `json:"min_length"`
+	MinLength         int      `json:"min_length"` // these two count the decoder's start token, the next two do not, and win
+	MaxLength         int      `json:"max_length"`
+	MinNewTokens      *int     `json:"min_new_tokens"`
+	MaxNewTokens      *int     `json:"max_new_tokens"`
 	NoRepeatNgram     int      `json:"no_repeat_ngram_size"`
 	RepetitionPenalty float32  `json:"repetition_penalty"`
 }
@@ -354,7 +357,15 @@ func (s *source) marianStart(c *marianConfig, b *builder, embed string) (drop bo
 
 // marianGeneration takes over how the model's makers search.
 func (s *source) marianGeneration(c *marianConfig) {
-	g := runtime.Generation{Beam: c.Beams, MinTarget: c.MinLength, NoRepeatNgram: c.NoRepeatNgram, RepetitionPenalty: c.RepetitionPenalty}
+	g := runtime.Generation{Beam: c.Beams, MinTarget: max(c.MinLength-1, 0), MaxTarget: max(c.MaxLength-1, 0), NoRepeatNgram: c.NoRepeatNgram,
+		RepetitionPenalty: c.RepetitionPenalty}
+	if c.MinNewTokens != nil {
+		g.MinTarget = *c.MinNewTokens
+	}
+	if c.MaxNewTokens != nil {
+		g.MaxTarget = *c.MaxNewTokens
+	}
+	g.MaxTarget = min(g.MaxTarget, c.MaxPositions)
 	if c.LengthPenalty != nil {
 		g.LengthPenalty = *c.LengthPenalty
 	} else if g.Beam > 1 {

@@ -53,18 +53,23 @@ type Generation struct {
 	Beam              int     `json:"beam,omitempty"`
 	LengthPenalty     float32 `json:"length_penalty,omitempty"`
 	MinTarget         int     `json:"min_target,omitempty"`
+	MaxTarget         int     `json:"max_target,omitempty"`
 	NoRepeatNgram     int     `json:"no_repeat_ngram,omitempty"`
 	RepetitionPenalty float32 `json:"repetition_penalty,omitempty"`
 }
 
 // Defaults are the options with which the model's makers search: the beams and the length penalty of a generation_config.json. Of a
-// model that says nothing they are the zero value.
+// model that says nothing they are the zero value. A maximum length above the default is left out: it would only take memory.
 func (m *Model) Defaults() Options {
 	if m.transformer == nil || m.transformer.cfg.Generation == nil {
 		return Options{}
 	}
 	g := m.transformer.cfg.Generation
-	return Options{Beam: g.Beam, LengthPenalty: g.LengthPenalty, MinTarget: g.MinTarget, NoRepeatNgram: g.NoRepeatNgram, RepetitionPenalty: g.RepetitionPenalty}
+	o := Options{Beam: g.Beam, LengthPenalty: g.LengthPenalty, MinTarget: g.MinTarget, NoRepeatNgram: g.NoRepeatNgram, RepetitionPenalty: g.RepetitionPenalty}
+	if g.MaxTarget < defaultMaxLen {
+		o.MaxTarget = g.MaxTarget
+	}
+	return o
 }
 
 // MixerSSRU is the simpler simple recurrent unit, which a Firefox (Bergamot) model's decoder has instead of self-attention; see ssru.go.

@@ -266,13 +266,13 @@ func TestDefaults(t *testing.T) {
 	}
 	first, _ := convertFolder(t, folder).Target().ID(best.Tokens[0])
 	second, _ := convertFolder(t, folder).Target().ID(best.Tokens[1])
-	generation := fmt.Sprintf(`{"num_beams": 3, "length_penalty": 0.5, "min_length": 2, "bad_words_ids": [[59], [%d, %d], [7]]}`, first, second)
+	generation := fmt.Sprintf(`{"num_beams": 3, "length_penalty": 0.5, "min_length": 3, "max_length": 12, "bad_words_ids": [[59], [%d, %d], [7]]}`, first, second)
 	if err := os.WriteFile(filepath.Join(folder, "generation_config.json"), []byte(generation), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	m := convertFolder(t, folder)
 	o := m.Defaults()
-	if o.Beam != 3 || o.LengthPenalty != 0.5 || o.MinTarget != 2 {
+	if o.Beam != 3 || o.LengthPenalty != 0.5 || o.MinTarget != 2 || o.MaxTarget != 11 {
 		t.Errorf("%+v", o)
 	}
 	for _, o := range []edge.Options{{MaxTarget: 16}, {MaxTarget: 16, Beam: 3}} {

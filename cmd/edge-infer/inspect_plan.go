@@ -70,7 +70,10 @@ func (f *planFlags) plan(m *edge.Model) (*planFacts, error) {
 		if f.given("beam") {
 			o.Beam = f.beam
 		}
-		o.MaxSource, o.MaxTarget, o.Batch, o.Threads, o.Memory = f.source, f.target, f.batch, f.threads, memory
+		if f.given("max-target") {
+			o.MaxTarget = f.target
+		}
+		o.MaxSource, o.Batch, o.Threads, o.Memory = f.source, f.batch, f.threads, memory
 		p, err = m.Plan(o)
 		what = fmt.Sprintf("to translate lines, %d at a time", f.batch)
 	case edge.FamilyRNN:

@@ -32,7 +32,7 @@ func (f *searchFlags) add(flags *pflag.FlagSet) {
 	flags.IntVar(&f.noRepeat, "no-repeat-ngram", 0, "no sequence of so many tokens comes twice in a sentence")
 	flags.IntVar(&f.maxSource, "max-source", 0, "tokens that a sentence may have; longer ones are cut into parts (default 256, or what the model allows)")
 	flags.IntVar(&f.minLength, "min-length", 0, "tokens that a sentence's translation has at least")
-	flags.IntVar(&f.maxLength, "max-length", 0, "tokens that it may have (default: likewise)")
+	flags.IntVar(&f.maxLength, "max-length", 0, "tokens that it may have (default: the model's if less, else likewise)")
 	flags.StringVar(&f.prefix, "prefix", "", "`TEXT` that each translation begins with")
 	flags.BoolVar(&f.badWords, "allow-bad-words", false, "let words come that the model's makers do not want to see")
 	flags.BoolVar(&f.noShortlist, "no-shortlist", false, "let every word come, also where the model lists those that can come of the source's: slower")
@@ -73,12 +73,13 @@ func (f *searchFlags) options(m *edge.Model) edge.Options {
 		"repetition-penalty": func() { o.RepetitionPenalty = f.repetition },
 		"no-repeat-ngram":    func() { o.NoRepeatNgram = f.noRepeat },
 		"min-length":         func() { o.MinTarget = f.minLength },
+		"max-length":         func() { o.MaxTarget = f.maxLength },
 	} {
 		if f.given(flag) {
 			set()
 		}
 	}
-	o.NBest, o.Alternatives, o.MaxSource, o.MaxTarget = f.nBest, f.alternatives, f.maxSource, f.maxLength
+	o.NBest, o.Alternatives, o.MaxSource = f.nBest, f.alternatives, f.maxSource
 	o.AllowBadWords, o.NoShortlist, o.Scores = f.badWords, f.noShortlist, f.scores
 	return o
 }
