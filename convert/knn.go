@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 	"unsafe"
@@ -450,7 +450,7 @@ func (w *knnWriter) recall(cfg *runtime.KNNConfig) (share float64, sampled int, 
 	near := make([][]pair, sampled) // of each query the distances to all rows, pruned as they grow
 	exact := make([][]float64, sampled)
 	prune := func(i int) {
-		slices.SortStableFunc(near[i], func(a, b pair) int { return compareFloats(a.stored, b.stored) })
+		sort.SliceStable(near[i], func(a, b int) bool { return near[i][a].stored < near[i][b].stored })
 		slices.Sort(exact[i])
 		near[i], exact[i] = near[i][:min(k, len(near[i]))], exact[i][:min(k, len(exact[i]))]
 	}
@@ -491,16 +491,4 @@ func (w *knnWriter) recall(cfg *runtime.KNNConfig) (share float64, sampled int, 
 		}
 	}
 	return float64(hits) / float64(k*sampled), sampled, nil
-}
-
-func compareFloats(a, b float64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	case math.IsNaN(a) && !math.IsNaN(b):
-		return 1
-	}
-	return 0
 }

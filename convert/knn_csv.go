@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"sort"
 	"strconv"
 
 	"github.com/edge-infer/edge-infer/convert/table"
@@ -94,16 +95,13 @@ func EncodeLabels(labels []string) KNNOutput {
 		}
 	}
 	if out.Numeric {
-		slices.SortFunc(out.Classes, func(a, b string) int {
-			x, _ := strconv.ParseInt(a, 10, 64)
-			y, _ := strconv.ParseInt(b, 10, 64)
-			if x < y {
-				return -1
-			}
-			return 1 // never equal: the text would be
+		sort.Slice(out.Classes, func(i, j int) bool {
+			x, _ := strconv.ParseInt(out.Classes[i], 10, 64)
+			y, _ := strconv.ParseInt(out.Classes[j], 10, 64)
+			return x < y
 		})
 	} else {
-		slices.Sort(out.Classes)
+		sort.Strings(out.Classes)
 	}
 	for i, c := range out.Classes {
 		index[c] = int32(i)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sort"
 
 	"github.com/edge-infer/edge-infer/runtime"
 )
@@ -264,7 +265,7 @@ func principalAxes(ctx context.Context, r *rand.Rand, rows [][]float64, count in
 			along[i] += float64(s * s)
 		}
 	}
-	slices.SortFunc(order, func(a, b int) int { return compareFloats(along[b], along[a]) })
+	sort.Slice(order, func(i, j int) bool { return along[order[i]] > along[order[j]] })
 	sorted := make([][]float64, count)
 	for i, at := range order {
 		sorted[i] = axes[at]

@@ -181,6 +181,9 @@ type arena struct {
 	parts    []Part
 }
 
+// Not inlined: it is called in a hundred places, each once a session.
+//
+//go:noinline
 func take[T any](a *arena, part string, n ...int) []T {
 	count := int64(1)
 	for _, f := range n {

@@ -134,7 +134,10 @@ func isMatrix(shape []int) bool { return len(shape) == 2 && shape[1]%16 == 0 }
 func isVector(shape []int) bool { return len(shape) == 1 }
 func isUnits(shape []int) bool  { return len(shape) == 1 && shape[0]%16 == 0 }
 
-// vectorOperation is one over vectors of floats, of which it reads reads: x, y, z; q has as many bytes.
+// vectorOperation is one over vectors of floats, of which it reads reads: x, y, z; q has as many bytes. Not inlined: some twenty
+// copies would be most of what the program does before main.
+//
+//go:noinline
 func vectorOperation(name string, reads int, task func(s *kernels.Set, x, y, z []float32, q []int8) func()) benchOperation {
 	return benchOperation{name: name, takes: isVector, shapes: fixedShapes([]int{512}),
 		prepare: func(s *kernels.Set, shape []int, thread, threads int) (func(), benchLoad) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	goruntime "runtime"
 	"slices"
+	"sort"
 	"strings"
 	"text/tabwriter"
 
@@ -263,7 +264,7 @@ func (f *boardFit) addCeiling(p *boards.Profile, cases []fitCase) {
 	n, _ := rate(cases[0], p.Fast().Count)
 	f.Helps = append(f.Helps, fitHelp{threads, n, threads})
 	f.Helps = slices.DeleteFunc(f.Helps, func(h fitHelp) bool { return h.Ceiling < 1.1*f.Ceiling })
-	slices.SortFunc(f.Helps, func(a, b fitHelp) int { return cmp.Compare(b.Ceiling, a.Ceiling) })
+	sort.Slice(f.Helps, func(i, j int) bool { return f.Helps[i].Ceiling > f.Helps[j].Ceiling })
 }
 
 // cardSeconds is the time of passes whose weights do not stay in memory: each is read from the card again.

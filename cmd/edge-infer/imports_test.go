@@ -1,6 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
+	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path"
@@ -145,6 +149,8 @@ func TestDevicePath(t *testing.T) {
 // moduleOf names a package's module; go list knows none for a package that was not downloaded, which then speaks for itself.
 const moduleOf = `{{if .Module}}{{.Module.Path}}{{else if not .Standard}}{{.ImportPath}}{{end}}`
 
+var updateLicences = flag.Bool("update", false, "pack licences/ into licences.gz")
+
 // Every module that the program is linked with has its licence in the program, and no other has.
 func TestLicences(t *testing.T) {
 	modules := []string{"go"}
@@ -157,13 +163,33 @@ func TestLicences(t *testing.T) {
 	}
 	slices.Sort(modules)
 	modules = slices.Compact(modules)
-	files, err := licences.ReadDir("licences")
+	files, err := os.ReadDir("licences")
 	if err != nil {
 		t.Fatal(err)
 	}
-	have := []string{}
+	have, texts := []string{}, bytes.Buffer{}
 	for _, f := range files {
+		text, err := os.ReadFile("licences/" + f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
 		have = append(have, strings.TrimSuffix(f.Name(), ".txt"))
+		name := strings.ReplaceAll(have[len(have)-1], "_", "/")
+		if name == "go" {
+			name = "The Go standard library and runtime"
+		}
+		fmt.Fprintf(&texts, "\n%s\n%s\n\n%s\n", name, strings.Repeat("-", len(name)), bytes.TrimSpace(text))
+	}
+	if *updateLicences {
+		packed := bytes.Buffer{}
+		w, _ := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+		w.Write(texts.Bytes())
+		w.Close()
+		if err := os.WriteFile("licences.gz", packed.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if packed, err := unpackLicences(); err != nil || !bytes.Equal(packed, texts.Bytes()) {
+		t.Errorf("licences.gz is not what licences/ holds (%v): go test ./cmd/edge-infer -run TestLicences -update", err)
 	}
 	for _, mod := range modules {
 		name := strings.ReplaceAll(mod, "/", "_")

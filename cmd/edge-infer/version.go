@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
-	"embed"
+	"compress/gzip"
+	_ "embed"
 	"fmt"
+	"io"
 	goruntime "runtime"
 	"runtime/debug"
 	"strings"
@@ -15,10 +17,11 @@ import (
 	"github.com/edge-infer/edge-infer/runtime/models"
 )
 
-// licences holds the licence of every module that the program is linked with: a module's path with _ for /.
+// licences is the licence of every module that the program is linked with, under the module's path: the texts in licences/ as
+// gzip makes them, since they are long, alike and seldom read. TestLicences compares, and with -update packs them again.
 //
-//go:embed licences/*.txt
-var licences embed.FS
+//go:embed licences.gz
+var licences string
 
 func newVersionCommand() *cobra.Command {
 	all := false
@@ -38,7 +41,12 @@ embedded model with those who must be named with it.`,
 				return err
 			}
 			if all {
-				writeLicences(&b)
+				b.WriteString("\nedge-infer is under the Apache License 2.0 and built from these libraries:\n")
+				text, err := unpackLicences()
+				if err != nil {
+					return err
+				}
+				b.Write(text)
 			}
 			return printResult(b.Bytes())
 		},
@@ -107,22 +115,10 @@ func orUnknown(s string) string {
 	return s
 }
 
-// writeLicences prints the text of each licence under the name of its module.
-func writeLicences(b *bytes.Buffer) {
-	b.WriteString("\nedge-infer is under the Apache License 2.0 and built from these libraries:\n")
-	files, err := licences.ReadDir("licences")
-	for _, f := range files {
-		var text []byte
-		if text, err = licences.ReadFile("licences/" + f.Name()); err != nil {
-			break
-		}
-		name := strings.ReplaceAll(strings.TrimSuffix(f.Name(), ".txt"), "_", "/")
-		if name == "go" {
-			name = "The Go standard library and runtime"
-		}
-		fmt.Fprintf(b, "\n%s\n%s\n\n%s\n", name, strings.Repeat("-", len(name)), bytes.TrimSpace(text))
-	}
+func unpackLicences() ([]byte, error) {
+	r, err := gzip.NewReader(strings.NewReader(licences))
 	if err != nil {
-		panic(err) // the files are part of the program
+		return nil, err
 	}
+	return io.ReadAll(r)
 }

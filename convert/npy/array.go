@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"math/big"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -347,9 +346,8 @@ func number(item any) (float64, error) {
 			return 1, nil
 		}
 		return 0, nil
-	case *big.Int:
-		f, _ := new(big.Float).SetInt(v).Float64()
-		return f, nil
+	case interface{ Float64() float64 }: // an integer beyond int64
+		return v.Float64(), nil
 	case string:
 		return 0, fmt.Errorf("%.40q is not a number", v)
 	case nil:

@@ -3,7 +3,6 @@ package pickle
 import (
 	"encoding/binary"
 	"io"
-	"math/big"
 )
 
 // The form of torch.save before PyTorch 1.6 (and since, with _use_new_zipfile_serialization=False): five pickles and then the
@@ -40,7 +39,7 @@ func (f *TorchFile) loadLegacy(size int64) error {
 	if err != nil {
 		return err
 	}
-	if n, ok := magic.(*big.Int); !ok || n.Cmp(integer(legacyMagic).(*big.Int)) != 0 {
+	if magic != integer(legacyMagic) {
 		return f.fail("", 0, "", nil, "it does not start with the number that every file of PyTorch before 1.6 starts with")
 	}
 	version, err := next(small, nil)

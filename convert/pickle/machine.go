@@ -2,11 +2,11 @@ package pickle
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"math/big"
 	"strings"
 )
 
@@ -454,7 +454,7 @@ func (m *machine) get(index uint64) error {
 	return m.push(n, 0)
 }
 
-// integer gives an int64 where the number fits, else a *big.Int; b is little-endian two's complement.
+// integer gives an int64 where the number fits, else a Long; b is little-endian two's complement.
 func integer(b []byte) Node {
 	if len(b) <= 8 {
 		var full [8]byte
@@ -463,16 +463,24 @@ func integer(b []byte) Node {
 		shift := 64 - 8*len(b)
 		return v << shift >> shift // an empty number is 0: a shift by 64 gives 0
 	}
-	reversed := make([]byte, len(b))
+	last := len(b) - 1
+	negative := b[last] >= 0x80
+	if filler := -(b[last] >> 7); b[last] == filler && b[last-1]>>7 == b[last]>>7 {
+		return integer(b[:last]) // the last byte only repeats the sign
+	}
+	// The magnitude, most significant byte first: a negative number's bits inverted, and 1 added.
+	magnitude, carry := make([]byte, len(b)), byte(1)
 	for i, x := range b {
-		reversed[len(b)-1-i] = x
+		if negative {
+			if x = ^x + carry; x != 0 {
+				carry = 0
+			}
+		}
+		magnitude[last-i] = x
 	}
-	v := new(big.Int).SetBytes(reversed)
-	if b[len(b)-1] >= 0x80 {
-		v.Sub(v, new(big.Int).Lsh(big.NewInt(1), uint(8*len(b))))
+	digits := strings.TrimLeft(hex.EncodeToString(magnitude), "0")
+	if negative {
+		return Long("-0x" + digits)
 	}
-	if v.IsInt64() {
-		return v.Int64()
-	}
-	return v
+	return Long("0x" + digits)
 }

@@ -11,12 +11,13 @@ package pickle
 import (
 	"fmt"
 	"io"
-	"math/big"
+	"strconv"
+	"strings"
 )
 
 // A Node is one of
 //
-//	nil  bool  int64  *big.Int  float64  string   (values; strings as Python's UTF-8, surrogates passed)
+//	nil  bool  int64  Long  float64  string       (values; strings as Python's UTF-8, surrogates passed)
 //	*Bytes                                         (bytes and bytearray, left in the file)
 //	*Tuple  *List  *Set  *Dict                     (containers; they may contain themselves)
 //	*Global                                        (a class or function, by name)
@@ -119,6 +120,19 @@ func AsItems(n Node) ([]Node, bool) {
 	return nil, false
 }
 
+// A Long is an integer that int64 cannot hold, as text: -0x1f or -31.
+type Long string
+
+// Float64 is the nearest float64; infinity where there is none.
+func (l Long) Float64() float64 {
+	text := string(l)
+	if strings.Contains(text, "0x") {
+		text += "p0"
+	}
+	f, _ := strconv.ParseFloat(text, 64) // nothing but ErrRange can come, with an infinity
+	return f
+}
+
 // AsInt gives an integer that fits.
 func AsInt(n Node) (int64, bool) {
 	i, ok := n.(int64)
@@ -132,7 +146,7 @@ func Describe(n Node) string {
 		return "None"
 	case bool:
 		return "a bool"
-	case int64, *big.Int:
+	case int64, Long:
 		return "an int"
 	case float64:
 		return "a float"

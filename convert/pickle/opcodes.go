@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
-	"math/big"
 	"strconv"
 	"strings"
 )
@@ -395,14 +394,14 @@ func (m *machine) number(op byte) (Node, error) {
 	if op == 'L' {
 		text = strings.TrimSuffix(text, "L")
 	}
-	v, ok := new(big.Int).SetString(text[:min(len(text), maxDigits)], 10)
-	if !ok || len(text) > maxDigits {
+	v, err := strconv.ParseInt(text, 10, 64)
+	if err == nil {
+		return v, nil
+	}
+	if !errors.Is(err, strconv.ErrRange) || len(text) > maxDigits {
 		return nil, m.fail("%q is not an integer", clip(line))
 	}
-	if v.IsInt64() {
-		return v.Int64(), nil
-	}
-	return v, m.spend(int64(len(text)))
+	return Long(text), m.spend(int64(len(text)))
 }
 
 // str reads a string.

@@ -53,8 +53,15 @@ func plain(t *testing.T, n Node) any {
 			t.Fatal(err)
 		}
 		return "b:" + string(b)
-	case *big.Int:
-		return n.String()
+	case Long:
+		v, ok := new(big.Int).SetString(string(n), 0)
+		if !ok || v.IsInt64() {
+			t.Errorf("%q is no integer, or a small one", n)
+		}
+		if f, _ := new(big.Float).SetInt(v).Float64(); f != n.Float64() {
+			t.Errorf("%s is %v as a float64, want %v", n, n.Float64(), f)
+		}
+		return v.String()
 	case *List:
 		return list(n.Items)
 	case *Tuple:
