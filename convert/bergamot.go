@@ -235,6 +235,7 @@ type bergamotConfig struct {
 	err    error
 }
 
+//go:noinline
 func (o *bergamotConfig) fail(reason, do string) {
 	if o.err == nil {
 		o.err = &checkpoint.Error{File: o.file, Tensor: "special:model.yml", Offset: -1, Reason: reason, Do: do}

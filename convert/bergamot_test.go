@@ -82,7 +82,7 @@ func TestSameTextAsBergamot(t *testing.T) {
 // four beams. It shares no code with make.py's model, nor with Bergamot's int8 products.
 func TestReferenceEqualsMarian(t *testing.T) {
 	for _, folder := range []string{sharedBergamot, separateBergamot} {
-		m, err := OpenReference(folder)
+		m, err := referenceOf(OpenFloats(folder))
 		if err != nil {
 			t.Fatal(err)
 		}

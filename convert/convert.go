@@ -238,6 +238,8 @@ func unknownFolder(folder string) error {
 }
 
 // failure is an error about a file or folder as a whole.
+//
+//go:noinline
 func failure(path, reason, do string) error {
 	return &checkpoint.Error{File: path, Offset: -1, Reason: reason, Do: do}
 }

@@ -165,7 +165,7 @@ func TestInt8IsCopied(t *testing.T) {
 			t.Errorf("%s: copied %v, error %g", row.Name, row.Copied, row.MaxError())
 		}
 	}
-	m, err := ReferenceOf(f)
+	m, err := referenceOf(FloatsOf(f))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,11 +179,11 @@ func TestInt8IsCopied(t *testing.T) {
 func TestQuantizationCost(t *testing.T) {
 	for _, folder := range []string{marianFolder, separateFolder} {
 		f, report := converted(t, folder, Options{})
-		exact, err := OpenReference(folder)
+		exact, err := referenceOf(OpenFloats(folder))
 		if err != nil {
 			t.Fatal(err)
 		}
-		rounded, err := ReferenceOf(f)
+		rounded, err := referenceOf(FloatsOf(f))
 		if err != nil {
 			t.Fatal(err)
 		}

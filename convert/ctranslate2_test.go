@@ -26,7 +26,7 @@ func TestCTranslate2Forms(t *testing.T) {
 			compareRuns(t, openReference(t, folder), golden.Items)
 			// The file gives nearly the same: what int8 weights change of other types, and nothing of int8.
 			f, report := converted(t, folder, Options{})
-			m, err := ReferenceOf(f)
+			m, err := referenceOf(FloatsOf(f))
 			if err != nil {
 				t.Fatal(err)
 			}

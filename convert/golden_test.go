@@ -9,7 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/edge-infer/edge-infer/convert/checkpoint"
 	"github.com/edge-infer/edge-infer/convert/reference"
+	"github.com/edge-infer/edge-infer/runtime"
 )
 
 // Folders in testdata whose golden.json is from PyTorch (make_golden.py) or CTranslate2.
@@ -64,9 +66,17 @@ func readGolden(t *testing.T, folder string, into any) {
 	}
 }
 
+// referenceOf makes the reference of what OpenFloats or FloatsOf gave.
+func referenceOf(config *runtime.TransformerConfig, tensors map[string]checkpoint.Floats, err error) (*reference.Transformer, error) {
+	if err != nil {
+		return nil, err
+	}
+	return reference.New(config, tensors)
+}
+
 func openReference(t *testing.T, folder string) *reference.Transformer {
 	t.Helper()
-	m, err := OpenReference(folder)
+	m, err := referenceOf(OpenFloats(folder))
 	if err != nil {
 		t.Fatal(err)
 	}

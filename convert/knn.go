@@ -201,74 +201,81 @@ func (w *knnWriter) step(what string) error {
 	return w.ctx.Err()
 }
 
+// knnTensors are the tensors of a file, each with what writes it.
+type knnTensors struct {
+	specs   []modelfile.TensorSpec
+	writers []func() error
+}
+
+//go:noinline
+func (t *knnTensors) add(name string, dtype modelfile.DType, layout modelfile.Layout, write func() error, shape ...int) {
+	t.specs = append(t.specs, modelfile.TensorSpec{Name: name, DType: dtype, Layout: layout, Shape: shape})
+	t.writers = append(t.writers, write)
+}
+
 // write makes the file, tensor by tensor in the order of their use.
 func (w *knnWriter) write(dst string, meta *modelfile.Meta, cfg *runtime.KNNConfig, force bool, report *Report) error {
 	n, d := cfg.Rows, cfg.Cols
-	var specs []modelfile.TensorSpec
-	var writers []func() error
-	add := func(name string, dtype modelfile.DType, layout modelfile.Layout, write func() error, shape ...int) {
-		specs = append(specs, modelfile.TensorSpec{Name: name, DType: dtype, Layout: layout, Shape: shape})
-		writers = append(writers, write)
-	}
+	var list knnTensors
 	doubles := func(v []float64) func() error { return func() error { return w.doubles(v) } }
 	floats := func(v *[]float32) func() error { return func() error { return w.floats(*v) } }
 
 	for i, s := range w.src.Scalers {
 		if s.Center != nil {
-			add(fmt.Sprintf("scaler.%d.center", i), modelfile.F64, modelfile.Rows, doubles(s.Center), d)
+			list.add(fmt.Sprintf("scaler.%d.center", i), modelfile.F64, modelfile.Rows, doubles(s.Center), d)
 		}
 		if s.Scale != nil {
-			add(fmt.Sprintf("scaler.%d.scale", i), modelfile.F64, modelfile.Rows, doubles(s.Scale), d)
+			list.add(fmt.Sprintf("scaler.%d.scale", i), modelfile.F64, modelfile.Rows, doubles(s.Scale), d)
 		}
 	}
 	if w.rows.center32 {
-		add("center", modelfile.F32, modelfile.Rows, w.center32, d)
+		list.add("center", modelfile.F32, modelfile.Rows, w.center32, d)
 	} else {
-		add("center", modelfile.F64, modelfile.Rows, doubles(w.rows.center), d)
+		list.add("center", modelfile.F64, modelfile.Rows, doubles(w.rows.center), d)
 	}
 	var residual, norm, length, pairResidual, pairNorm, fineResidual []float32
-	codes := len(specs)
+	codes := len(list.specs)
 	var stats quant.Stats
 	encode := func() error { return w.codes(&residual, &norm, &length, &stats) }
 	if cfg.Head > 0 {
-		add("head.axes", modelfile.F64, modelfile.Rows, w.axes, cfg.Head, d)
+		list.add("head.axes", modelfile.F64, modelfile.Rows, w.axes, cfg.Head, d)
 		codes++
-		add("head.int8", modelfile.I8, modelfile.N16K4, encode, n, cfg.Head+1)
+		list.add("head.int8", modelfile.I8, modelfile.N16K4, encode, n, cfg.Head+1)
 	} else {
-		add("rows.int8", modelfile.I8, modelfile.N16K4, encode, n, d)
+		list.add("rows.int8", modelfile.I8, modelfile.N16K4, encode, n, d)
 	}
-	add("rows.residual", modelfile.F32, modelfile.Rows, floats(&residual), n)
-	add("rows.norm", modelfile.F32, modelfile.Rows, floats(&norm), n)
+	list.add("rows.residual", modelfile.F32, modelfile.Rows, floats(&residual), n)
+	list.add("rows.norm", modelfile.F32, modelfile.Rows, floats(&norm), n)
 	if cfg.Class == runtime.ClassDot {
-		add("rows.length", modelfile.F32, modelfile.Rows, floats(&length), n)
+		list.add("rows.length", modelfile.F32, modelfile.Rows, floats(&length), n)
 	}
 	if cfg.Pairs {
 		h := runtime.PairBytes(d)
-		add("pairs.coarse", modelfile.I8, modelfile.N16K4, func() error { return w.pairs(false, &pairResidual, &pairNorm) }, n, h)
-		add("pairs.coarse.residual", modelfile.F32, modelfile.Rows, floats(&pairResidual), n)
-		add("pairs.norm", modelfile.F32, modelfile.Rows, floats(&pairNorm), n)
-		add("pairs.fine", modelfile.I8, modelfile.Rows, func() error { return w.pairs(true, &fineResidual, nil) }, n, h)
-		add("pairs.fine.residual", modelfile.F32, modelfile.Rows, floats(&fineResidual), n)
+		list.add("pairs.coarse", modelfile.I8, modelfile.N16K4, func() error { return w.pairs(false, &pairResidual, &pairNorm) }, n, h)
+		list.add("pairs.coarse.residual", modelfile.F32, modelfile.Rows, floats(&pairResidual), n)
+		list.add("pairs.norm", modelfile.F32, modelfile.Rows, floats(&pairNorm), n)
+		list.add("pairs.fine", modelfile.I8, modelfile.Rows, func() error { return w.pairs(true, &fineResidual, nil) }, n, h)
+		list.add("pairs.fine.residual", modelfile.F32, modelfile.Rows, floats(&fineResidual), n)
 	}
 	switch cfg.Task {
 	case runtime.TaskClassify:
-		add("labels", modelfile.F32, modelfile.Rows, w.labels, len(w.src.Outputs), n)
+		list.add("labels", modelfile.F32, modelfile.Rows, w.labels, len(w.src.Outputs), n)
 	case runtime.TaskRegress:
-		add("targets", modelfile.F64, modelfile.Rows, w.targets, len(w.src.Outputs), n)
+		list.add("targets", modelfile.F64, modelfile.Rows, w.targets, len(w.src.Outputs), n)
 	}
 	if !cfg.Compact {
-		add("rows", w.rows.dtype, modelfile.Rows, w.kept, n, d)
+		list.add("rows", w.rows.dtype, modelfile.Rows, w.kept, n, d)
 	}
 	var err error
-	if w.out, err = modelfile.Create(dst, meta, nil, specs, force); err != nil {
+	if w.out, err = modelfile.Create(dst, meta, nil, list.specs, force); err != nil {
 		return err
 	}
 	defer w.out.Abort() // does nothing after Close
-	for i, write := range writers {
+	for i, write := range list.writers {
 		if err := write(); err != nil {
 			return err
 		}
-		t := &specs[i]
+		t := &list.specs[i]
 		row := TensorReport{Name: t.Name, Shape: t.Shape, DType: t.DType, Copied: i != codes, Parameters: int64(t.Rows()) * int64(t.Cols())}
 		row.BytesAfter = int64(t.PaddedRows()) * int64(t.PaddedCols()) * int64(t.DType.Size())
 		if i == codes {
@@ -451,7 +458,7 @@ func (w *knnWriter) recall(cfg *runtime.KNNConfig) (share float64, sampled int, 
 	exact := make([][]float64, sampled)
 	prune := func(i int) {
 		sort.SliceStable(near[i], func(a, b int) bool { return near[i][a].stored < near[i][b].stored })
-		slices.Sort(exact[i])
+		sort.Sort(sort.Float64Slice(exact[i]))
 		near[i], exact[i] = near[i][:min(k, len(near[i]))], exact[i][:min(k, len(exact[i]))]
 	}
 	var r knnRow

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
+	"sort"
 
 	"github.com/edge-infer/edge-infer/runtime"
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
@@ -139,7 +139,7 @@ func (k *knnRows) measure(ctx context.Context, step func() error) error {
 	}
 	// Differences share one scale. Where a few rows lie far outside, it serves the others: those rows are clipped, which makes
 	// their residual large, and they are ranked each time.
-	slices.Sort(tops)
+	sort.Sort(sort.Float64Slice(tops))
 	if most := tops[(len(tops)-1)*999/1000]; most > 0 && top > 4*most {
 		top = most
 	}

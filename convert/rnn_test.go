@@ -57,6 +57,19 @@ func (c *rnnCase) initial(r *reference.RNN, b int) []reference.RNNState {
 	return states
 }
 
+func (s *rnnSource) reference() (*reference.RNN, error) {
+	tensors := map[string]reference.Tensor{}
+	for i := range s.tensors {
+		t := &s.tensors[i]
+		values, err := floats(t.parts, len(t.spec.Shape))
+		if err != nil {
+			return nil, err
+		}
+		tensors[t.spec.Name] = reference.Tensor{Shape: t.spec.Shape, Data: values}
+	}
+	return reference.NewRNN(&s.config, tensors)
+}
+
 // checkRNN holds the float32 reference to 1e-5 of the golden output, and the runtime on every set to the derived bound: streamed,
 // whole, alone and in a batch, all with the same bytes.
 func checkRNN(t *testing.T, s *rnnSource, c *rnnCase) {

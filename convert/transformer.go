@@ -72,6 +72,7 @@ func newBuilder(c *checkpoint.Checkpoint, d dialect) *builder {
 	return &builder{ckpt: c, dialect: d, used: map[*checkpoint.Tensor]bool{}}
 }
 
+//go:noinline
 func (b *builder) fail(tensor, reason, do string) {
 	if b.err == nil {
 		b.err = &checkpoint.Error{File: b.ckpt.Path, Tensor: tensor, Offset: -1, Reason: reason, Do: do}

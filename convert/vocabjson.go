@@ -35,7 +35,7 @@ func parseVocabulary(path string, raw []byte, rows int, drop bool) (map[string]i
 	in.UseNumber()
 	fail := func(do, format string, args ...any) error {
 		at := int64(len(raw)-len(text)) + in.InputOffset()
-		return &checkpoint.Error{File: path, Offset: at, Reason: fmt.Sprintf(format, args...), Do: do}
+		return checkpoint.Errorf(path, "", at, do, format, args...)
 	}
 	first, err := in.Token()
 	if err != nil || first != json.Delim('{') {

@@ -10,9 +10,18 @@ import (
 	"testing"
 
 	"github.com/edge-infer/edge-infer/convert"
+	"github.com/edge-infer/edge-infer/convert/checkpoint"
 	"github.com/edge-infer/edge-infer/convert/reference"
 	edge "github.com/edge-infer/edge-infer/runtime"
 )
+
+// oracle makes the float32 reference of what convert.OpenFloats or convert.FloatsOf gave.
+func oracle(config *edge.TransformerConfig, tensors map[string]checkpoint.Floats, err error) (*reference.Transformer, error) {
+	if err != nil {
+		return nil, err
+	}
+	return reference.New(config, tensors)
+}
 
 // ctranslate2Golden is what CTranslate2 gives for one model under many settings; ids end with </s>.
 type ctranslate2Golden struct {
@@ -137,7 +146,7 @@ func TestInt8LogitsNearFloat32(t *testing.T) {
 		"../convert/testdata/marian-separate":      2*4 + 2*7 + 1,
 	} {
 		m := convertFolder(t, folder)
-		ref, err := convert.OpenReference(folder)
+		ref, err := oracle(convert.OpenFloats(folder))
 		if err != nil {
 			t.Fatal(err)
 		}

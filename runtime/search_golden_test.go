@@ -85,7 +85,7 @@ func readSearchGolden(t *testing.T, model string) []searchItem {
 // within 1e-5, see TestCTranslate2 in convert).
 func TestReferenceSearch(t *testing.T) {
 	for _, folder := range []string{"ct2-float32", "aren-transliteration"} {
-		m, err := convert.OpenReference("../convert/testdata/" + folder)
+		m, err := oracle(convert.OpenFloats("../convert/testdata/" + folder))
 		if err != nil {
 			t.Fatal(err)
 		}

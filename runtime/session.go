@@ -181,20 +181,28 @@ type arena struct {
 	parts    []Part
 }
 
-// Not inlined: it is called in a hundred places, each once a session.
+// take gives a part of the session's memory, n[0] * n[1] * ... elements. Not inlined: it is called in a hundred places, each once a
+// session.
 //
 //go:noinline
 func take[T any](a *arena, part string, n ...int) []T {
+	var t T
+	return make([]T, a.take(part, int64(unsafe.Sizeof(t)), n))
+}
+
+// take is the number of elements to allocate: none while it only counts.
+//
+//go:noinline
+func (a *arena) take(part string, size int64, n []int) int64 {
 	count := int64(1)
 	for _, f := range n {
 		count *= int64(f)
 	}
 	if !a.counting {
-		return make([]T, count)
+		return count
 	}
-	var t T
-	a.count(part, count*int64(unsafe.Sizeof(t)))
-	return nil
+	a.count(part, count*size)
+	return 0
 }
 
 // total is the bytes counted.

@@ -60,7 +60,7 @@ func TestSSRU(t *testing.T) {
 	const least = 8
 	for _, preNorm := range []bool{false, true} {
 		m := ssruModel(t, preNorm)
-		ref, err := convert.ReferenceOf(m.File())
+		ref, err := oracle(convert.FloatsOf(m.File()))
 		if err != nil {
 			t.Fatal(err)
 		}

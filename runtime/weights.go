@@ -96,6 +96,7 @@ type binder struct {
 	err  error
 }
 
+//go:noinline
 func (b *binder) fail(name, format string, args ...any) {
 	if b.err == nil {
 		b.err = &ModelError{b.file.Path(), "tensor " + name, fmt.Sprintf(format, args...)}

@@ -93,12 +93,15 @@ func newBoardsShowCommand() *cobra.Command {
 	return cmd
 }
 
+//go:noinline
+func tableRow(w *tabwriter.Writer, name, format string, args ...any) {
+	fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...))
+}
+
 func showProfile(p *boards.Profile) []byte {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	row := func(name string, format string, args ...any) {
-		fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...))
-	}
+	row := func(name string, format string, args ...any) { tableRow(w, name, format, args...) }
 	row("board", "%s (%s)", p.Title, p.SoC)
 	row("calls itself", "%s ...", strings.Join(p.Models, " ..., "))
 	row("RAM", "%s", ramSizes(p.RAM))
@@ -207,9 +210,7 @@ func detect(root string) (*detection, error) {
 func (d *detection) table() []byte {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	row := func(name string, format string, args ...any) {
-		fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...))
-	}
+	row := func(name string, format string, args ...any) { tableRow(w, name, format, args...) }
 	arm := slices.ContainsFunc(d.CPUs, func(c boards.CPU) bool { return c.Implementer != 0 })
 	switch {
 	case d.Profile != "":

@@ -98,6 +98,7 @@ func (a *Archive) Close() error {
 	return err
 }
 
+//go:noinline
 func (a *Archive) fail(err error, do, format string, args ...any) error {
 	return &checkpoint.Error{File: a.Path, Offset: -1, Reason: fmt.Sprintf(format, args...), Do: do, Err: err}
 }

@@ -142,6 +142,7 @@ type reader struct {
 	err  error
 }
 
+//go:noinline
 func (r *reader) fail(offset int64, format string, args ...any) {
 	if r.err == nil {
 		r.err = &checkpoint.Error{File: r.file, Offset: offset, Reason: fmt.Sprintf(format, args...), Do: "copy or download it again"}
@@ -269,7 +270,7 @@ var typeNames = map[uint64]string{
 // Sources: browsermt/marian-dev src/tensors/cpu/expression_graph_packable.h and integer_common.h; slimt/Io.cc.
 func (m *Model) add(r *reader, it item) error {
 	fail := func(reason, do string) error {
-		return &checkpoint.Error{File: r.file, Tensor: it.name, Offset: it.offset, Reason: reason, Do: do}
+		return checkpoint.Errorf(r.file, it.name, it.offset, do, "%s", reason)
 	}
 	const export = "export the model with marian-conv --gemm-type intgemm8 or float32"
 	dtype, size := "", int64(0)
@@ -333,7 +334,7 @@ func (m *Model) add(r *reader, it item) error {
 
 func (m *Model) config(r *reader, it item) error {
 	fail := func(offset int64, reason string) error {
-		return &checkpoint.Error{File: r.file, Tensor: configName, Offset: offset, Reason: reason, Do: "copy or download it again"}
+		return checkpoint.Errorf(r.file, configName, offset, "copy or download it again", "%s", reason)
 	}
 	if m.Config.fields != nil {
 		return fail(it.offset, "the name occurs twice")

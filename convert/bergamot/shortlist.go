@@ -46,7 +46,7 @@ func OpenShortlist(path string, source, target int) (*Shortlist, error) {
 
 func readShortlist(path string, file *inflate.Plain, source, target int) (*Shortlist, error) {
 	fail := func(offset int64, format string, args ...any) (*Shortlist, error) {
-		return nil, &checkpoint.Error{File: path, Offset: offset, Reason: fmt.Sprintf(format, args...), Do: "copy or download it again"}
+		return nil, checkpoint.Errorf(path, "", offset, "copy or download it again", format, args...)
 	}
 	if file.Size < shortlistHeader {
 		return fail(0, "has %d bytes, a shortlist has %d before its lists", file.Size, shortlistHeader)

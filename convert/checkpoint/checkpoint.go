@@ -114,6 +114,13 @@ type Error struct {
 	Err    error  // the cause, where another error is one
 }
 
+// Errorf makes an Error without a cause. Like all that only makes an error it is not inlined: readers have some hundred places that do.
+//
+//go:noinline
+func Errorf(file, tensor string, offset int64, do, format string, args ...any) error {
+	return &Error{File: file, Tensor: tensor, Offset: offset, Reason: fmt.Sprintf(format, args...), Do: do}
+}
+
 // Error says file, tensor, offset, reason and remedy, in that order, in one line.
 func (e *Error) Error() string {
 	s := e.File

@@ -2,7 +2,6 @@ package checkpoint
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,7 +20,7 @@ func OpenIndex(format, path string, open func(path string) (*Checkpoint, error))
 		return nil, err
 	}
 	fail := func(name, do, format string, args ...any) error {
-		return &Error{File: path, Tensor: name, Offset: -1, Reason: fmt.Sprintf(format, args...), Do: do}
+		return Errorf(path, name, -1, do, format, args...)
 	}
 	if info.Size() > maxIndex {
 		return nil, fail("", "give the index of the shards", "%d bytes are too many for an index", info.Size())

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"reflect"
 	"strings"
 	"unicode/utf8"
@@ -16,7 +15,7 @@ const againJSON = "download or write it again"
 // is passed over; what is not UTF-8 is an error, where encoding/json would put U+FFFD.
 func DecodeJSON(path string, raw []byte, into any) error {
 	fail := func(at int64, format string, args ...any) error {
-		return &Error{File: path, Offset: at, Reason: fmt.Sprintf(format, args...), Do: againJSON}
+		return Errorf(path, "", at, againJSON, format, args...)
 	}
 	if at := invalidUTF8(raw); at >= 0 {
 		return fail(int64(at), "the JSON is not UTF-8")

@@ -83,7 +83,7 @@ type Layout struct {
 // source, and 4 M: whoever allocates by shape stays near the size of the file.
 func NewTensor(file, name, dtype string, shape []int, l Layout) (*Tensor, error) {
 	fail := func(format string, args ...any) (*Tensor, error) {
-		return nil, &Error{File: file, Tensor: name, Offset: l.Offset + l.At, Reason: fmt.Sprintf(format, args...)}
+		return nil, Errorf(file, name, l.Offset+l.At, "", format, args...)
 	}
 	size := int64(ElementSize(dtype))
 	if size == 0 {
@@ -191,6 +191,7 @@ func (t *Tensor) SameData(o *Tensor) bool {
 	return true
 }
 
+//go:noinline
 func (t *Tensor) fail(offset int64, err error, do, format string, args ...any) error {
 	if offset >= 0 {
 		offset += t.Offset - t.base
@@ -444,4 +445,10 @@ func (t *Tensor) readAt(p []byte, at int64) error {
 		return t.fail(at+int64(n), nil, "do not change it while it is converted", "the file has become shorter since it was opened")
 	}
 	return t.fail(at+int64(n), err, "", "could not read")
+}
+
+// Floats is a whole tensor in float32: a matrix [rows, cols] or a vector [n], row-major, without padding.
+type Floats struct {
+	Shape []int
+	Data  []float32
 }

@@ -118,6 +118,7 @@ type scanner struct {
 	size int64
 }
 
+//go:noinline
 func (s *scanner) fail(name, do, format string, args ...any) error {
 	return &checkpoint.Error{File: s.path, Tensor: name, Offset: s.pos, Reason: fmt.Sprintf(format, args...), Do: do}
 }
@@ -394,7 +395,7 @@ func (m *Model) attachScales(path string) error {
 			continue
 		}
 		fail := func(do, format string, args ...any) error {
-			return &checkpoint.Error{File: path, Tensor: name, Offset: t.Offset, Reason: fmt.Sprintf(format, args...), Do: do}
+			return checkpoint.Errorf(path, name, t.Offset, do, format, args...)
 		}
 		const plain = "convert the model with --quantization int8 or float32"
 		if _, ok := m.Lookup(name + "_zero"); ok || t.DType == checkpoint.I32 || m.Config.QuantizationType != 0 {

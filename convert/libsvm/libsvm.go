@@ -49,7 +49,7 @@ func Read(r io.Reader, path string) (*Data, error) {
 	d := &Data{start: []int64{0}}
 	number := 0
 	fail := func(do, format string, args ...any) error {
-		return &checkpoint.Error{File: path, Offset: -1, Reason: fmt.Sprintf("line %d: ", number) + fmt.Sprintf(format, args...), Do: do}
+		return lineError(path, number, do, format, args...)
 	}
 	for lines.Scan() {
 		number++
@@ -126,4 +126,9 @@ func (c *counter) Read(b []byte) (int, error) {
 	n, err := c.r.Read(b)
 	c.n += int64(n)
 	return n, err
+}
+
+//go:noinline
+func lineError(path string, line int, do, format string, args ...any) error {
+	return checkpoint.Errorf(path, "", -1, do, "line %d: %s", line, fmt.Sprintf(format, args...))
 }

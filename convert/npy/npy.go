@@ -105,6 +105,7 @@ type parser struct {
 	err error
 }
 
+//go:noinline
 func (p *parser) fail(format string, args ...any) {
 	if p.err == nil {
 		p.err = fmt.Errorf(format, args...)

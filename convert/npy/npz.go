@@ -99,6 +99,7 @@ func (f *File) members(src io.ReaderAt, size int64, archive *zip.Reader) error {
 	return nil
 }
 
+//go:noinline
 func (f *File) fail(err error, reason string) error {
 	return &checkpoint.Error{File: f.Path, Offset: -1, Reason: reason, Err: err}
 }

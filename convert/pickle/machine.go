@@ -179,6 +179,7 @@ const (
 	costMemo   = 96  // an entry of a map
 )
 
+//go:noinline
 func (m *machine) fail(format string, args ...any) error {
 	return &SyntaxError{Offset: m.at, Reason: fmt.Sprintf(format, args...)}
 }

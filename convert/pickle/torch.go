@@ -40,6 +40,7 @@ type extent struct{ offset, size int64 }
 const remedy = "re-save it where PyTorch is: python -c \"import torch; " +
 	"torch.save(torch.load('IN', map_location='cpu', weights_only=True), 'OUT')\""
 
+//go:noinline
 func (f *TorchFile) fail(name string, offset int64, do string, err error, format string, args ...any) error {
 	return &checkpoint.Error{File: f.Path, Tensor: name, Offset: offset, Reason: fmt.Sprintf(format, args...), Do: do, Err: err}
 }

@@ -4,22 +4,20 @@
 //	config + named tensors -> New -> Encode -> Decoder.Step (or Logits, without caches) -> Greedy, Beam (search.go)
 //
 // The tensors have the names of an .ei8 file (convert/transformer.go lists them) and are [rows, cols], row after row. They
-// come from the source checkpoint (convert.OpenReference) or from dequantized .ei8 tensors: the two differ by int8 alone.
+// come from the source checkpoint (convert.OpenFloats) or from dequantized .ei8 tensors: the two differ by int8 alone.
 package reference
 
 import (
 	"fmt"
 	"math"
 
+	"github.com/edge-infer/edge-infer/convert/checkpoint"
 	"github.com/edge-infer/edge-infer/runtime"
 	"github.com/viterin/vek/vek32"
 )
 
 // Tensor is a float32 matrix [rows, cols] or vector [n], row-major, without padding.
-type Tensor struct {
-	Shape []int
-	Data  []float32
-}
+type Tensor = checkpoint.Floats
 
 // Transformer is an encoder-decoder with its weights. It is read-only after New.
 type Transformer struct {

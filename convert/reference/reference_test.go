@@ -179,9 +179,11 @@ func TestErrors(t *testing.T) {
 		"has 12 positions":     func() error { _, err := m.Encode(make([]int32, 13)); return err },
 		"target token 12":      func() error { _, err := m.Greedy([]int32{1}, SearchOptions{MinLength: 20}); return err },
 		"qkv.bias has 5": func() error {
-			return without(c, tensors, "encoder.layers.0.self.qkv.bias", &Tensor{[]int{5}, make([]float32, 5)})
+			return without(c, tensors, "encoder.layers.0.self.qkv.bias", &Tensor{Shape: []int{5}, Data: make([]float32, 5)})
 		},
-		"decoder.embed has":     func() error { return without(c, tensors, "decoder.embed", &Tensor{[]int{7, 8}, make([]float32, 56)}) },
+		"decoder.embed has": func() error {
+			return without(c, tensors, "decoder.embed", &Tensor{Shape: []int{7, 8}, Data: make([]float32, 56)})
+		},
 		"cross.kv is missing":   func() error { return without(c, tensors, "decoder.layers.0.cross.kv", nil) },
 		"norm.gamma is missing": func() error { return without(c, tensors, "decoder.norm.gamma", nil) },
 		"activation":            func() error { c := c; c.Activation = "x"; _, err := New(&c, tensors); return err },

@@ -86,7 +86,7 @@ type entry struct {
 // read parses the header of one file of size bytes and adds its tensors to c.
 func read(c *checkpoint.Checkpoint, src io.ReaderAt, path string, size int64) error {
 	fail := func(offset int64, do, format string, args ...any) error {
-		return &checkpoint.Error{File: path, Offset: offset, Reason: fmt.Sprintf(format, args...), Do: do}
+		return checkpoint.Errorf(path, "", offset, do, format, args...)
 	}
 	const again = "download or save it again"
 	if size < 8 {
@@ -214,6 +214,7 @@ func parse(header []byte) ([]entry, map[string]string, *checkpoint.Error) {
 
 type parser struct{ json *json.Decoder }
 
+//go:noinline
 func (p *parser) fail(name, format string, args ...any) *checkpoint.Error {
 	return &checkpoint.Error{Tensor: name, Offset: 8 + p.json.InputOffset(), Reason: fmt.Sprintf(format, args...), Do: "download or save it again"}
 }

@@ -89,6 +89,7 @@ func read(file *joblib.File) (*Model, error) {
 
 const saveKNN = "save a fitted KNeighborsClassifier, KNeighborsRegressor or NearestNeighbors, or a Pipeline of scalers that ends in one"
 
+//go:noinline
 func (m *Model) fail(do, format string, args ...any) error {
 	return m.file.Fail(nil, fmt.Sprintf(format, args...), do)
 }

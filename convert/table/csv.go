@@ -83,6 +83,7 @@ func separator(head []byte) rune {
 	return best
 }
 
+//go:noinline
 func (r *reader) fail(line, column int, reason, do string) error {
 	where := ""
 	if line > 0 {

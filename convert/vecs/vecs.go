@@ -76,6 +76,7 @@ func (f *File) element() string {
 	return map[byte]string{'f': "float32", 'b': "bytes", 'i': "int32"}[f.Kind]
 }
 
+//go:noinline
 func (f *File) fail(offset int64, format string, args ...any) error {
 	return &checkpoint.Error{File: f.path, Offset: offset, Reason: fmt.Sprintf(format, args...)}
 }

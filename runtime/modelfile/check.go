@@ -31,6 +31,8 @@ func (f *File) check() error {
 }
 
 // fail makes a *FormatError about byte offset of the file.
+//
+//go:noinline
 func (f *File) fail(section string, offset uint64, format string, args ...any) error {
 	return &FormatError{Path: f.path, Section: section, Offset: int64(offset), Reason: fmt.Sprintf(format, args...)}
 }

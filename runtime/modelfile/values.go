@@ -60,6 +60,8 @@ func (f *File) checkValues() error {
 func (f *File) offsetOf(b []byte) uint64 { return uint64(address(b) - address(f.data)) }
 
 // bad is an error about one byte of a tensor's data.
+//
+//go:noinline
 func (f *File) bad(array []byte, at int, format string, args ...any) error {
 	return f.unsound("DATA", f.offsetOf(array)+uint64(at), format, args...)
 }

@@ -140,6 +140,11 @@ func (e *ImageError) Error() string {
 	return fmt.Sprintf("tokenizer: %s at byte %d: %s; convert the model again", e.Section, e.Offset, e.Reason)
 }
 
+//go:noinline
+func imageError(section string, offset int, format string, args ...any) error {
+	return &ImageError{section, offset, fmt.Sprintf(format, args...)}
+}
+
 // u32 is element i of a table of uint32.
 func u32(b []byte, i uint32) uint32 { return binary.LittleEndian.Uint32(b[4*int(i):]) }
 
@@ -155,9 +160,7 @@ func Open(image []byte) (*Tokenizer, error) {
 }
 
 func (t *Tokenizer) open(image []byte) error {
-	headerError := func(at int, format string, args ...any) error {
-		return &ImageError{"header", at, fmt.Sprintf(format, args...)}
-	}
+	headerError := func(at int, format string, args ...any) error { return imageError("header", at, format, args...) }
 	if size := headerSize(sectionsVersion1); len(image) < size {
 		return headerError(0, "%d bytes are left, the header alone has %d", len(image), size)
 	}
@@ -250,7 +253,7 @@ func (t *Tokenizer) open(image []byte) error {
 // check is the one pass over the tables. It trusts nothing but the header.
 func (t *Tokenizer) check() error {
 	fail := func(section int, at int, format string, args ...any) error {
-		return &ImageError{sectionNames[section], t.starts[section] + at, fmt.Sprintf(format, args...)}
+		return imageError(sectionNames[section], t.starts[section]+at, format, args...)
 	}
 	byteIDs := 0
 	if t.flags&(flagByteFallback|flagByteLevel) != 0 {

@@ -29,7 +29,11 @@ func main() {
 }
 
 func run(folder string) error {
-	model, err := convert.OpenReference(folder)
+	config, tensors, err := convert.OpenFloats(folder)
+	if err != nil {
+		return err
+	}
+	model, err := reference.New(config, tensors)
 	if err != nil {
 		return err
 	}

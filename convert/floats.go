@@ -3,36 +3,43 @@ package convert
 import (
 	"fmt"
 
-	"github.com/edge-infer/edge-infer/convert/reference"
+	"github.com/edge-infer/edge-infer/convert/checkpoint"
 	"github.com/edge-infer/edge-infer/quant"
 	"github.com/edge-infer/edge-infer/runtime"
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
 )
 
-// OpenReference reads a source model as Convert does, whole and in float32, for the reference to run: the weights as they
-// were trained.
-func OpenReference(src string) (*reference.Transformer, error) {
+// OpenFloats reads a source model as Convert does, whole and in float32, for the reference (reference.New) to run: the weights as
+// they were trained, by the names that they have in an .ei8 file. The reference itself is no part of the program.
+func OpenFloats(src string) (*runtime.TransformerConfig, map[string]checkpoint.Floats, error) {
 	s, err := openSource(src, "", BergamotOptions{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer s.close()
-	tensors := map[string]reference.Tensor{}
+	tensors := map[string]checkpoint.Floats{}
 	for i := range s.tensors {
 		t := &s.tensors[i]
 		values := t.values
 		if values == nil {
-			for _, p := range t.parts {
-				part, err := p.floats(len(t.spec.Shape))
-				if err != nil {
-					return nil, err
-				}
-				values = append(values, part...)
+			if values, err = floats(t.parts, len(t.spec.Shape)); err != nil {
+				return nil, nil, err
 			}
 		}
-		tensors[t.spec.Name] = reference.Tensor{Shape: t.spec.Shape, Data: values}
+		tensors[t.spec.Name] = checkpoint.Floats{Shape: t.spec.Shape, Data: values}
 	}
-	return reference.New(&s.config, tensors)
+	return &s.config, tensors, nil
+}
+
+func floats(parts []part, rank int) (all []float32, err error) {
+	for _, p := range parts {
+		values, err := p.floats(rank)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, values...)
+	}
+	return all, nil
 }
 
 func (p part) floats(rank int) ([]float32, error) {
@@ -50,14 +57,14 @@ func (p part) floats(rank int) ([]float32, error) {
 	return values[:n], nil
 }
 
-// ReferenceOf gives the same for an .ei8 file: its int8 weights turned back into float32. Against OpenReference it shows what
+// FloatsOf gives the same for an .ei8 file: its int8 weights turned back into float32. Against OpenFloats it shows what
 // the weights' quantization costs, against runtime what that of the activations does.
-func ReferenceOf(f *modelfile.File) (*reference.Transformer, error) {
+func FloatsOf(f *modelfile.File) (*runtime.TransformerConfig, map[string]checkpoint.Floats, error) {
 	config, err := runtime.ParseTransformerConfig(f.Meta().Config)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Path(), err)
+		return nil, nil, fmt.Errorf("%s: %w", f.Path(), err)
 	}
-	tensors := map[string]reference.Tensor{}
+	tensors := map[string]checkpoint.Floats{}
 	for i := range f.Tensors() {
 		t := &f.Tensors()[i]
 		rows, cols := t.Rows(), t.Cols()
@@ -76,10 +83,10 @@ func ReferenceOf(f *modelfile.File) (*reference.Transformer, error) {
 					dst[j] = float32(q) * t.Scale[row]
 				}
 			default:
-				return nil, fmt.Errorf("%s: tensor %s has type %v", f.Path(), t.Name, t.DType)
+				return nil, nil, fmt.Errorf("%s: tensor %s has type %v", f.Path(), t.Name, t.DType)
 			}
 		}
-		tensors[t.Name] = reference.Tensor{Shape: t.Shape, Data: values}
+		tensors[t.Name] = checkpoint.Floats{Shape: t.Shape, Data: values}
 	}
-	return reference.New(config, tensors)
+	return config, tensors, nil
 }
