@@ -13,7 +13,7 @@ require (
 	github.com/spf13/cobra v1.10.2
 	// cobra's flags, walked to offer the nearest name of a mistyped one.
 	github.com/spf13/pflag v1.0.9
-	// float32 vectors for the converter's error figures and the float reference; never on the device path.
+	// float32 vectors for the float reference, which tests and recipes use; no part of the program.
 	github.com/viterin/vek v0.4.3
 	// mmap, madvise, affinity, limits: what package syscall lacks or has frozen.
 	golang.org/x/sys v0.41.0
