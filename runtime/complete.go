@@ -152,7 +152,7 @@ func (c *Completer) read(ctx context.Context, s string, out *Completion) error {
 	if cfg.Start >= 0 {
 		c.ids = append(c.ids, cfg.Start)
 	}
-	err := modelfile.Guard(c.s.path, func() error {
+	err := modelfile.Guard(c.s.file.Path(), func() error {
 		from := len(c.ids)
 		c.ids = c.m.rnn.tokens.Encode(c.ids, s, &c.scratch)
 		var pieces []string
@@ -193,7 +193,7 @@ func (c *Completer) read(ctx context.Context, s string, out *Completion) error {
 // next chooses a word by c.logits, which become probabilities.
 func (c *Completer) next(o CompleteOptions, random *rand.Rand, out *Completion) (Candidate, error) {
 	var next Candidate
-	err := modelfile.Guard(c.s.path, func() error {
+	err := modelfile.Guard(c.s.file.Path(), func() error {
 		tokens, set := c.m.rnn.tokens, &c.s.set
 		for id := range c.logits {
 			if !tokens.IsText(int32(id)) {
@@ -209,7 +209,7 @@ func (c *Completer) next(o CompleteOptions, random *rand.Rand, out *Completion) 
 			id = set.ArgMax(c.logits)
 		}
 		if id < 0 || c.logits[id]-c.logits[id] != 0 {
-			return &ModelError{c.s.path, "", "the probabilities of its words are not numbers"}
+			return &ModelError{c.s.file.Path(), "", "the probabilities of its words are not numbers"}
 		}
 		if o.Top > 0 {
 			k := min(o.Top, len(c.logits))
@@ -247,7 +247,7 @@ func (c *Completer) draw(temperature float32, random *rand.Rand) int {
 
 // spell writes the words as text that follows the given one.
 func (c *Completer) spell(out *Completion) error {
-	return modelfile.Guard(c.s.path, func() error {
+	return modelfile.Guard(c.s.file.Path(), func() error {
 		given := len(c.ids) - len(out.Words)
 		c.word = c.m.rnn.tokens.Decode(c.word[:0], c.ids[given:])
 		out.Text = strings.Clone(string(c.word))

@@ -210,7 +210,7 @@ type Classifier struct {
 	opt        KNNOptions
 	set        kernels.Set
 	pool       *threads.Pool
-	path       string
+	file       *modelfile.File
 	metric     metric
 	exhaustive bool    // the metric is not one that the int8 rows serve
 	relative   float64 // see relativeError
@@ -316,7 +316,7 @@ func (m *Model) NewClassifier(o KNNOptions) (*Classifier, error) {
 		return nil, err
 	}
 	k := m.knn
-	c := &Classifier{m: k, opt: o, set: set, pool: &m.pool, path: m.file.Path(), metric: metric{metricKinds[o.Metric], o.P}}
+	c := &Classifier{m: k, opt: o, set: set, pool: &m.pool, file: m.file, metric: metric{metricKinds[o.Metric], o.P}}
 	c.relative = relativeError(k.cfg.Cols)
 	switch c.metric.kind {
 	case euclidean:
@@ -435,7 +435,7 @@ func (c *Classifier) AddRow(row int) (int, error) {
 		panic(fmt.Sprintf("runtime: row %d of %d as query %d of a batch of %d", row, c.m.cfg.Rows, c.count+1, c.opt.Batch))
 	}
 	c.rowAsked = row
-	if err := modelfile.Guard(c.path, c.copyRow); err != nil {
+	if err := modelfile.Guard(c.file.Path(), c.copyRow); err != nil {
 		return 0, err
 	}
 	c.count++
@@ -508,7 +508,7 @@ func (s *scaler) apply(x []float64) {
 
 // Run searches the neighbours of all queries that were added.
 // Errors: *modelfile.FormatError if the file was cut while in use.
-func (c *Classifier) Run() error { return modelfile.Guard(c.path, c.run) }
+func (c *Classifier) Run() error { return modelfile.Guard(c.file.Path(), c.run) }
 
 // Reset forgets the queries.
 func (c *Classifier) Reset() { c.count = 0 }

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/edge-infer/edge-infer/kernels"
+	"github.com/edge-infer/edge-infer/runtime/modelfile"
 	"github.com/edge-infer/edge-infer/runtime/threads"
 )
 
@@ -131,6 +132,11 @@ func (c *Classifier) scanPart(_, part int) {
 // sums computes the products or differences of some queries with n rows, from row at on.
 func (c *Classifier) sums(acc []int32, first, queries, at, n int) {
 	w := &c.m.codes
+	if c.file.Narrowed() {
+		k := c.m
+		c.file.Use(modelfile.Bytes(w.Data[at*w.K:(at+n)*w.K]), modelfile.Bytes(w.Scale[at:at+n]), modelfile.Bytes(w.Sum[at:at+n]),
+			modelfile.Bytes(k.residual[at:at+n]), modelfile.Bytes(k.norm[at:at+n]), modelfile.Bytes(k.length[at:at+n]))
+	}
 	x, rows := c.q8[first*w.K:(first+queries)*w.K], w.Data[at*w.K:(at+n)*w.K]
 	switch {
 	case c.metric.kind == manhattan || c.metric.kind == minkowski:
@@ -382,11 +388,24 @@ func (c *Classifier) rankAll(p *knnPart, from, to int) {
 		for j := range n {
 			group[j] = int32(at + j)
 		}
+		c.useRows(at, n)
 		for i := range c.count {
 			if c.queries[i].exhaustive {
 				c.rank(p, i, group[:n])
 			}
 		}
+	}
+}
+
+// useRows gets ready to rank n rows from row at on, in the order of the file.
+func (c *Classifier) useRows(at, n int) {
+	k := c.m
+	switch {
+	case !c.file.Narrowed():
+	case k.rows32 != nil:
+		c.file.Use(modelfile.Bytes(k.rows32[at*k.stride : (at+n)*k.stride]))
+	case k.rows64 != nil:
+		c.file.Use(modelfile.Bytes(k.rows64[at*k.stride : (at+n)*k.stride]))
 	}
 }
 

@@ -21,6 +21,7 @@ type Plan struct {
 	// machine has free. The zero value is no limit.
 	Limit memory.Limit
 
+	system  memory.Limit // of control groups and machine alone
 	smaller smaller
 	added   int64 // bytes of Add
 }
@@ -49,6 +50,9 @@ const (
 
 	// filePages is the least memory for pages of files, the model's and the program's. With less they would go before they were used.
 	filePages = 4 << 20
+
+	// programPages is what the program's own take at most.
+	programPages = 8 << 20
 )
 
 // The parts of a Plan that a session does not allocate.
@@ -83,7 +87,8 @@ func (m *Model) Plan(o Options) (*Plan, error) {
 // planOf adds up what an arena has counted for a session of this model, of any family.
 func (m *Model) planOf(a *arena, threads int, allowed int64, s smaller) *Plan {
 	a.count(partGo, goRuntime+int64(max(threads-goCPUs, 0))*goThread)
-	p := &Plan{Parts: a.parts, CPUs: max(threads, goCPUs), Limit: memory.Limit{Bytes: allowed, Of: ofOptions}.Below(memory.Available()), smaller: s}
+	p := &Plan{Parts: a.parts, CPUs: max(threads, goCPUs), system: memory.Available(), smaller: s}
+	p.Limit = memory.Limit{Bytes: allowed, Of: ofOptions}.Below(p.system)
 	file := &arena{}
 	for _, s := range m.file.Sections() {
 		file.count(sectionPart(s.Kind), s.Size)
@@ -131,7 +136,7 @@ func sectionPart(k modelfile.Kind) string {
 // Rereads says that the system will take pages of the model back while it runs and read them again from the file, which is slow: all
 // of it and the session's own memory are more than there is.
 func (p *Plan) Rereads() bool {
-	return p.Limit.Bytes > 0 && p.Limit.Of != ofOptions && p.Anonymous+p.Mapped > p.Limit.Bytes
+	return p.system.Bytes > 0 && p.Anonymous+p.Mapped > p.system.Bytes
 }
 
 // Check is a *MemoryError if the session's own memory and some pages of files are more than the limit. It names the largest smaller batch
@@ -161,13 +166,13 @@ func (p *Plan) fits(l memory.Limit) bool {
 	return l.Bytes == 0 || p.Anonymous+filePages < l.Bytes+int64(os.Getpagesize())
 }
 
-// admit is Check before a session is made. If not all of the model will be in memory at a time the system is told so.
+// admit is Check before a session is made. If not all of the model may be in memory at a time its file is narrowed.
 func (m *Model) admit(p *Plan) error {
 	if err := p.Check(); err != nil {
 		return err
 	}
-	if p.Rereads() {
-		m.file.Stream()
+	if s := p.system.Bytes; s > 0 && p.Anonymous+p.Mapped+programPages > s {
+		m.file.Narrow(s - p.Anonymous)
 	}
 	return nil
 }
@@ -211,7 +216,7 @@ func (m *Model) NewSession(o Options) (*Session, error) {
 	if err := m.admit(plan); err != nil {
 		return nil, err
 	}
-	s := &Session{m: m.transformer, set: set, pool: &m.pool, opt: o, path: m.file.Path()}
+	s := &Session{m: m.transformer, set: set, pool: &m.pool, opt: o, file: m.file}
 	s.scale = s.m.attentionScale()
 	s.allocate(&arena{})
 	s.encoderAttention, s.decoderAttention, s.crossAttention = each(s.attendSentence), each(s.attendSelf), each(s.attendCross)

@@ -54,6 +54,7 @@ func (m *Model) bindRNN() error {
 		return err
 	}
 	if image := m.file.Section(modelfile.SectionTokenizerSource); image != nil {
+		m.file.Ahead(image)
 		if m.rnn.tokens, err = text.Open(image); err != nil {
 			return &ModelError{path, "tokenizer", err.Error()}
 		}

@@ -114,6 +114,7 @@ func (m *Model) bindTransformer() error {
 		if image == nil {
 			return &ModelError{path, t.what, "is missing"}
 		}
+		m.file.Ahead(image)
 		if *t.to, err = text.Open(image); err != nil {
 			return &ModelError{path, t.what, err.Error()}
 		}

@@ -174,8 +174,8 @@ func (s *Session) choose(worker, part int) {
 		best[i].token = -1
 	}
 	end := blocks * (part + 1) / parts * 16
-	for n0 := blocks * part / parts * 16; n0 < end; n0 += outputCols {
-		n1 := min(n0+outputCols, end)
+	for n0, n1 := blocks*part/parts*16, 0; n0 < end; n0 = n1 {
+		n1 = s.m.output.use(s.file, n0, min(n0+outputCols, end))
 		cols := s.m.output.columns(n0, n1)
 		s.set.Linear(w.logits, outputCols, s.q8, s.q8Scale, rows, &cols, 0, n1-n0, kernels.ActNone, nil, w.tile)
 		real := min(n1, s.m.cfg.TargetVocab) - n0

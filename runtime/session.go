@@ -118,7 +118,7 @@ type Session struct {
 	set   kernels.Set
 	pool  *threads.Pool
 	opt   Options
-	path  string
+	file  *modelfile.File
 	scale float32 // of attention scores
 
 	slots   []slot
@@ -373,7 +373,7 @@ func (s *Session) SourceRoom() int {
 
 // Encode runs the encoder over what was added since the last step, which Step does first if nobody did. Errors: those of Step.
 func (s *Session) Encode() error {
-	err := modelfile.Guard(s.path, s.encodeAll)
+	err := modelfile.Guard(s.file.Path(), s.encodeAll)
 	if err != nil {
 		s.Reset()
 	}
@@ -384,7 +384,7 @@ func (s *Session) Encode() error {
 // still run. A model file that was cut while mapped gives a *modelfile.FormatError, numbers out of range a *ModelError;
 // after an error the session is empty and usable.
 func (s *Session) Step() (running int, err error) {
-	if err := modelfile.Guard(s.path, s.step); err != nil {
+	if err := modelfile.Guard(s.file.Path(), s.step); err != nil {
 		s.Reset()
 		return 0, err
 	}

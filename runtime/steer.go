@@ -145,7 +145,7 @@ func (t *Translator) show() error {
 	if w.job < len(t.jobs) {
 		if tokens := t.s.Growing(0); len(tokens) > 0 {
 			whole = append(whole, t.jobs[w.job].before...)
-			err := modelfile.Guard(t.s.path, func() error {
+			err := modelfile.Guard(t.s.file.Path(), func() error {
 				whole = t.growing(whole, tokens)
 				return nil
 			})

@@ -53,7 +53,7 @@ type Stream struct {
 	set  kernels.Set
 	pool *threads.Pool
 	opt  StreamOptions
-	path string
+	file *modelfile.File
 
 	// Rows are [step][slot]: the rows of one step lie together, for the recurrent product.
 	x, y     []float32 // input and output of the layer under way, [MaxSteps*Batch, width]
@@ -138,11 +138,11 @@ func (m *Model) NewStream(o StreamOptions) (*Stream, error) {
 	if err := m.admit(plan); err != nil {
 		return nil, err
 	}
-	s := &Stream{m: m.rnn, set: set, pool: &m.pool, opt: o, path: m.file.Path()}
+	s := &Stream{m: m.rnn, set: set, pool: &m.pool, opt: o, file: m.file}
 	s.allocate(&arena{})
 	s.linearPart, s.stepPart, s.runCall = s.multiplyPart, s.advancePart, s.runAll
 	m.pool.Grow(o.Threads, o.CPUs)
-	return s, modelfile.Guard(s.path, func() error { s.Reset(); return nil })
+	return s, modelfile.Guard(s.file.Path(), func() error { s.Reset(); return nil })
 }
 
 func (s *Stream) allocate(a *arena) {
@@ -329,7 +329,7 @@ func (s *Stream) run(c streamCall, lengths []int) error {
 		return &InputError{fmt.Sprintf("a sequence of %d steps; this model reads from the end, too, and takes at most %d here", c.steps, s.opt.MaxSteps)}
 	}
 	s.call = c
-	return modelfile.Guard(s.path, s.runCall)
+	return modelfile.Guard(s.file.Path(), s.runCall)
 }
 
 func (s *Stream) check(c *streamCall, lengths []int) error {

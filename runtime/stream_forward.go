@@ -56,7 +56,7 @@ func (s *Stream) quantizeRows(q []int8, scale, x []float32, ld, n, rows int, w *
 	for i := range rows {
 		var ok bool
 		if scale[i], ok = s.set.QuantizeRow(q[i*w.K:][:w.K], x[i*ld:][:n]); !ok {
-			return &ModelError{s.path, w.name, "its input is no longer finite: the weights do not fit this model, or are broken"}
+			return &ModelError{s.file.Path(), w.name, "its input is no longer finite: the weights do not fit this model, or are broken"}
 		}
 	}
 	return nil
@@ -143,7 +143,7 @@ func (s *Stream) quantizeState(x []float32, ld, n int, w *linear) error {
 	for b := range s.opt.Batch {
 		scale, ok := s.set.QuantizeRow(s.hq[b*w.K:][:w.K], x[b*ld:][:n])
 		if !ok {
-			return &ModelError{s.path, w.name, "the state is no longer finite: the weights do not fit this model, or are broken"}
+			return &ModelError{s.file.Path(), w.name, "the state is no longer finite: the weights do not fit this model, or are broken"}
 		}
 		s.hScale[b] = scale
 	}
@@ -179,6 +179,7 @@ func (s *Stream) advanceUnits(worker, from, to int) {
 	u0, u1 := 16*from, 16*to
 	ld, scratch := d.input.N, s.workers[worker]
 	rows := d.recurrent.N / l.Units() // of weights a unit
+	d.recurrent.use(s.file, u0*rows, u1*rows)
 	if l.Cell == CellGRU && l.ResetAfter {
 		s.set.Linear(s.product, d.recurrent.N, s.hq, s.hScale, batch, &d.recurrent.Weights, u0*rows, u1*rows, kernels.ActNone, nil, scratch)
 	} else {
@@ -353,5 +354,8 @@ func (s *Stream) linear(dst []float32, ld int, x []int8, xScale []float32, rows 
 // multiplyPart computes blocks [from, to) of 16 output columns of s.job.
 func (s *Stream) multiplyPart(worker, from, to int) {
 	j := &s.job
-	s.set.Linear(j.dst, j.ld, s.jobX, s.jobScale, j.rows, &j.w.Weights, 16*from, 16*to, j.act, j.residual, s.workers[worker])
+	for n0, n1 := 16*from, 0; n0 < 16*to; n0 = n1 {
+		n1 = j.w.use(s.file, n0, 16*to)
+		s.set.Linear(j.dst, j.ld, s.jobX, s.jobScale, j.rows, &j.w.Weights, n0, n1, j.act, j.residual, s.workers[worker])
+	}
 }

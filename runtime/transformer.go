@@ -369,7 +369,7 @@ func (s *Session) quantizeRows(x []float32, rows int, w *linear) error {
 	for i := range rows {
 		scale, ok := s.set.QuantizeRow(s.q8[i*k:][:k], x[i*k:][:k])
 		if !ok {
-			return &ModelError{s.path, w.name, "its input is no longer finite: the weights do not fit this model, or are broken"}
+			return &ModelError{s.file.Path(), w.name, "its input is no longer finite: the weights do not fit this model, or are broken"}
 		}
 		s.q8Scale[i] = scale
 	}
@@ -390,5 +390,8 @@ type linearJob struct {
 // multiplyPart computes blocks [from, to) of 16 output columns of s.job.
 func (s *Session) multiplyPart(worker, from, to int) {
 	j := &s.job
-	s.set.Linear(j.dst, j.ld, s.q8[j.from*j.w.K:], s.q8Scale[j.from:], j.rows, &j.w.Weights, 16*from, 16*to, j.act, j.residual, s.workers[worker].tile)
+	for n0, n1 := 16*from, 0; n0 < 16*to; n0 = n1 {
+		n1 = j.w.use(s.file, n0, 16*to)
+		s.set.Linear(j.dst, j.ld, s.q8[j.from*j.w.K:], s.q8Scale[j.from:], j.rows, &j.w.Weights, n0, n1, j.act, j.residual, s.workers[worker].tile)
+	}
 }

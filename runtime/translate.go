@@ -101,7 +101,7 @@ func (t *Translator) TranslateTokens(ctx context.Context, lines []string) ([]Tra
 func (t *Translator) translate(ctx context.Context, lines []string, plan func(int, string, *Translation) error) ([]Translation, error) {
 	out := make([]Translation, len(lines))
 	t.ids, t.jobs = t.ids[:0], t.jobs[:0]
-	err := modelfile.Guard(t.s.path, func() error {
+	err := modelfile.Guard(t.s.file.Path(), func() error {
 		for i, line := range lines {
 			if out[i].Err = validUTF8(line); out[i].Err == nil {
 				out[i].Err = plan(i, line, &out[i])
@@ -366,7 +366,7 @@ func (t *Translator) start(j *job, alternative int) (slot int, err error) {
 func (t *Translator) collect(slot int) error {
 	task := t.inSlot[slot]
 	j := &t.jobs[task.job]
-	err := modelfile.Guard(t.s.path, func() error {
+	err := modelfile.Guard(t.s.file.Path(), func() error {
 		for i, h := range t.s.Best(slot) {
 			c := t.variant(h)
 			if i == 0 && task.alternative <= 1 {

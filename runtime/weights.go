@@ -23,6 +23,18 @@ func (l *linear) columns(n0, n1 int) kernels.Weights {
 	return w
 }
 
+// use gets ready to multiply with columns from n0 on, and says how far: all of them to end, or of a file that does not fit into memory as
+// many as its window takes at a time.
+func (l *linear) use(f *modelfile.File, n0, end int) (n1 int) {
+	if !f.Narrowed() {
+		return end
+	}
+	n1 = min(n0+max(modelfile.WindowPiece/l.K&^15, 16), end)
+	w := l.columns(n0, n1)
+	f.Use(modelfile.Bytes(w.Data), modelfile.Bytes(w.Scale), modelfile.Bytes(w.Sum), modelfile.Bytes(w.Bias))
+	return n1
+}
+
 // norm is a layer norm over Dim values.
 type norm struct {
 	gamma, beta []float32
@@ -130,20 +142,13 @@ func (b *binder) tensor(name string, required bool, dtype modelfile.DType, layou
 	return t
 }
 
-// floats returns a float32 vector with its zero padding, nil when it lacks. Values must be finite.
+// floats returns a float32 vector with its zero padding, nil when it lacks. The file's check has found it finite.
 func (b *binder) floats(name string, required bool, shape ...int) []float32 {
 	t := b.tensor(name, required, modelfile.F32, modelfile.Rows, shape...)
 	if t == nil {
 		return nil
 	}
-	f := t.F32()
-	for i, v := range f {
-		if v-v != 0 { // NaN and both infinities
-			b.fail(name, "value %d is %v, must be finite", i, v)
-			return nil
-		}
-	}
-	return f
+	return t.F32()
 }
 
 func (b *binder) linear(name string, rows, cols int) linear {

@@ -18,7 +18,6 @@ const checkPiece = 1 << 20
 // check reads the whole file, from what says least about it to what says most: header, table, checksums, metadata,
 // index, values. Nothing is used before it was checked.
 func (f *File) check() error {
-	defer f.checked()
 	if bigEndian() {
 		return f.fail("header", 0, "this machine stores numbers with the highest byte first, .ei8 models need the lowest first")
 	}
@@ -146,13 +145,9 @@ func (f *File) checkSums() error {
 			pieces = append(pieces, piece{data: f.data[at:min(at+checkPiece, s.offset+s.size)]})
 		}
 	}
+	data := func(i int) [][]byte { return [][]byte{pieces[i].data} }
 	err := f.parallel(len(pieces), func(i int) error {
-		if i == 0 {
-			f.ahead(pieces[0].data)
-		}
-		if i+1 < len(pieces) {
-			f.ahead(pieces[i+1].data)
-		}
+		f.ahead(i, len(pieces), data)
 		pieces[i].crc = checksum(pieces[i].data)
 		f.release(pieces[i].data)
 		return nil
@@ -174,10 +169,32 @@ func (f *File) checkSums() error {
 	return nil
 }
 
+// ahead asks the system to read the one of n pieces that a frugal check looks at after piece i; with the first for that one, too.
+func (f *File) ahead(i, n int, piece func(i int) [][]byte) {
+	if !f.frugal {
+		return
+	}
+	for next := min(i, 1) + i; next <= min(i+1, n-1); next++ {
+		for _, b := range piece(next) {
+			ask(b)
+		}
+	}
+}
+
+// Ahead asks the system to read a part of a file that does not fit into memory whole, which is going to be read from end to end.
+func (f *File) Ahead(b []byte) {
+	if f.tight {
+		ask(b)
+	}
+}
+
 // release gives pages that were checked back to the system where f.frugal asks for it: the writer's look at what it wrote
 // must not take as much memory as the file has bytes. The map stays valid; pages come back when touched.
 func (f *File) release(b []byte) {
-	if f.frugal && f.unmap != nil { // what OpenString was given may not lie in a file
+	switch {
+	case f.tight:
+		f.discard(b)
+	case f.frugal && f.unmap != nil: // what OpenString was given may not lie in a file
 		dropPages(b)
 	}
 }

@@ -34,7 +34,7 @@ func goldenFile(t *testing.T) []byte {
 	copy(w.data[0:], []byte{1, 0xfe, 3})
 	copy(w.data[4:], []byte{127, 0x81, 0})
 	b := sample{TensorSpec: TensorSpec{"b", F32, Rows, []int{2}}, data: make([]byte, 64)}
-	copy(b.data, bytesOf([]float32{1, -1}))
+	copy(b.data, Bytes([]float32{1, -1}))
 	meta := &Meta{Name: "example", Family: "knn", Licence: "MIT", Config: json.RawMessage(`{"k":1}`)}
 	return image(t, meta, []SectionData{{Kind: SectionTokenizerSource, Data: []byte("words")}}, []sample{w, b})
 }

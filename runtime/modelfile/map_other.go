@@ -10,14 +10,11 @@ func (f *File) load(file *os.File, size int) error { return f.read(file, size) }
 // readAhead is for maps.
 func (f *File) readAhead() {}
 
-// ahead is for maps.
-func (f *File) ahead([]byte) {}
+// alone is for maps.
+func (f *File) alone() {}
 
-// checked is for maps.
-func (f *File) checked() {}
-
-// Stream is for maps.
-func (f *File) Stream() {}
+// ask is for maps.
+func ask([]byte) {}
 
 // dropPages is for maps; here the file was read into memory.
 func dropPages([]byte) {}

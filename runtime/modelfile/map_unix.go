@@ -5,6 +5,7 @@ package modelfile
 import (
 	"errors"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,35 +26,25 @@ func (f *File) load(file *os.File, size int) error {
 	return nil
 }
 
-// readAhead asks the system to read what the check will: all of the file at once, or where that is too much nothing but what ahead asks
-// for. How far it would read ahead by itself is a setting of the disk, and may be more than there is room for.
+// readAhead asks the system to read what the check will: all of the file at once, or where that is too much nothing but what ask is
+// called for. How far it would read ahead by itself is a setting of the disk, and may be more than there is room for.
 func (f *File) readAhead() {
-	how := unix.MADV_WILLNEED
 	if f.frugal {
-		how = unix.MADV_RANDOM
-	}
-	advise(f.data, how)
-}
-
-// ahead asks the system to read the piece that a frugal check looks at next.
-func (f *File) ahead(piece []byte) {
-	if f.frugal {
-		advise(piece, unix.MADV_WILLNEED)
+		f.alone()
+	} else {
+		ask(f.data)
 	}
 }
 
-// checked ends what readAhead began.
-func (f *File) checked() {
-	if f.frugal {
-		advise(f.data, unix.MADV_NORMAL)
-	}
-}
+// alone says that a page which is missing is to be read without its neighbours.
+func (f *File) alone() { advise(f.data, unix.MADV_RANDOM) }
 
-// Stream says that not all of the file will be in memory at a time: it is read in order, again and again, and what was used goes
-// first. Without that the system would soon stop reading ahead, as pages are never found where they were.
-func (f *File) Stream() {
-	if f.Mapped() {
-		advise(f.data, unix.MADV_SEQUENTIAL)
+// ask tells the system to read the pages that b lies in.
+func ask(b []byte) {
+	if len(b) > 0 {
+		skip := address(b) & uintptr(os.Getpagesize()-1)
+		start := unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), -int(skip))
+		_ = unix.Madvise(unsafe.Slice((*byte)(start), len(b)+int(skip)), unix.MADV_WILLNEED)
 	}
 }
 

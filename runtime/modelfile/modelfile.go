@@ -166,8 +166,8 @@ func view[T int8 | uint16 | int32 | uint32 | uint64 | float32 | float64](b []byt
 // address is where a slice starts in memory.
 func address(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
 
-// bytesOf is the other direction of view: the memory of s, which on a little-endian host is what the file holds.
-func bytesOf[T int32 | float32](s []T) []byte {
+// Bytes is the other direction of view: the memory of s, which on a little-endian host is what the file holds.
+func Bytes[T int8 | int32 | float32 | float64](s []T) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), uintptr(len(s))*unsafe.Sizeof(*new(T)))
 }
 

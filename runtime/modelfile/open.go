@@ -2,11 +2,13 @@ package modelfile
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math"
 	"os"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/edge-infer/edge-infer/runtime/memory"
@@ -24,7 +26,10 @@ type File struct {
 	tensors  []Tensor
 	byName   map[string]int
 	close    sync.Once
-	frugal   bool // read in order by one goroutine, and give pages back as soon as they are checked
+	file     *os.File // open while it is mapped
+	frugal   bool     // read in order by one goroutine, and give pages back as soon as they are checked
+	tight    bool     // it does not fit into memory: frugal, and what is given back shall not stay with the system either
+	window   atomic.Pointer[window]
 }
 
 // Open maps a file and checks every byte of it. Where files cannot be mapped it is read into memory instead.
@@ -47,7 +52,12 @@ func open(path string, frugal bool) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	kept := false
+	defer func() {
+		if !kept {
+			file.Close()
+		}
+	}()
 	if info, err = file.Stat(); err != nil {
 		return nil, err
 	}
@@ -66,9 +76,13 @@ func open(path string, frugal bool) (*File, error) {
 	if size > math.MaxInt-align {
 		return nil, &FormatError{Path: path, Reason: fmt.Sprintf("its %d bytes are more than this 32-bit machine can address", size)}
 	}
-	f := &File{path: path, info: info, frugal: frugal || tight(size)}
+	f := &File{path: path, info: info, tight: tight(size)}
+	f.frugal = frugal || f.tight
 	if err := f.load(file, int(size)); err != nil {
 		return nil, &fs.PathError{Op: "map", Path: path, Err: err}
+	}
+	if kept = f.unmap != nil; kept {
+		f.file = file
 	}
 	remember(f)
 	if err := f.guarded(f.check); err != nil {
@@ -99,7 +113,8 @@ func OpenString(name, image string) (*File, error) {
 	if reason := sniff(data[:min(len(data), sniffLen)]); reason != "" {
 		return nil, &FormatError{Path: name, Reason: reason}
 	}
-	f := &File{path: name, data: data, frugal: tight(int64(len(data)))}
+	f := &File{path: name, data: data, tight: tight(int64(len(data)))}
+	f.frugal = f.tight
 	f.readAhead()
 	if err := f.check(); err != nil {
 		return nil, err
@@ -127,7 +142,7 @@ func (f *File) Close() (err error) {
 	f.close.Do(func() {
 		forget(f)
 		if f.unmap != nil {
-			err = f.unmap()
+			err = errors.Join(f.unmap(), f.file.Close())
 		}
 		f.data = nil
 	})

@@ -13,7 +13,7 @@ func (f *File) checkValues() error {
 	dataEnd := f.offset(SectionTensorData)
 	for i := range f.tensors {
 		t := &f.tensors[i]
-		for _, array := range [][]byte{t.Data, bytesOf(t.Scale), bytesOf(t.Sum)} {
+		for _, array := range [][]byte{t.Data, Bytes(t.Scale), Bytes(t.Sum)} {
 			if len(array) == 0 {
 				continue
 			}
@@ -29,20 +29,26 @@ func (f *File) checkValues() error {
 			pieces = append(pieces, piece{t, from, min(from+step, rows)})
 		}
 	}
-	data := func(i int) []byte {
+	data := func(i int) [][]byte {
 		p := pieces[i]
 		rowBytes := len(p.t.Data) / p.t.PaddedRows()
-		return p.t.Data[p.from*rowBytes : p.to*rowBytes]
+		parts := [][]byte{p.t.Data[p.from*rowBytes : p.to*rowBytes]}
+		if len(p.t.Scale) > 0 {
+			parts = append(parts, Bytes(p.t.Scale[p.from:p.to]))
+		}
+		if len(p.t.Sum) > 0 {
+			parts = append(parts, Bytes(p.t.Sum[p.from:p.to]))
+		}
+		return parts
 	}
 	return f.parallel(len(pieces), func(i int) error {
 		p := pieces[i]
-		if i == 0 {
-			f.ahead(data(0))
-		}
-		if i+1 < len(pieces) {
-			f.ahead(data(i + 1))
-		}
-		defer f.release(data(i))
+		f.ahead(i, len(pieces), data)
+		defer func() {
+			for _, b := range data(i) {
+				f.release(b)
+			}
+		}()
 		if err := f.checkScales(p.t, p.from, p.to); err != nil {
 			return err
 		}
@@ -73,9 +79,9 @@ func (f *File) checkScales(t *Tensor, from, to int) error {
 		bits := math.Float32bits(s)
 		switch {
 		case n >= rows && bits != 0:
-			return f.bad(bytesOf(t.Scale), 4*n, "tensor %q: the scale of row %d, which is padding, is %v, must be 0", t.Name, n, s)
+			return f.bad(Bytes(t.Scale), 4*n, "tensor %q: the scale of row %d, which is padding, is %v, must be 0", t.Name, n, s)
 		case bits >= 0x7f800000: // infinity, NaN, or the sign: -0 as well
-			return f.bad(bytesOf(t.Scale), 4*n, "tensor %q: the scale of row %d is %v, must be finite and not negative", t.Name, n, s)
+			return f.bad(Bytes(t.Scale), 4*n, "tensor %q: the scale of row %d is %v, must be finite and not negative", t.Name, n, s)
 		}
 	}
 	return nil
@@ -155,7 +161,7 @@ func (f *File) checkBlocks(t *Tensor, from, to int) error {
 		}
 		for i, s := range sum {
 			if s -= int32(128 * k); s != t.Sum[n+i] {
-				return f.bad(bytesOf(t.Sum), 4*(n+i), "tensor %q: the sum of row %d is given as %d, but is %d", t.Name, n+i, t.Sum[n+i], s)
+				return f.bad(Bytes(t.Sum), 4*(n+i), "tensor %q: the sum of row %d is given as %d, but is %d", t.Name, n+i, t.Sum[n+i], s)
 			}
 		}
 		if err := f.checkBlockPadding(t, n, max(0, n+16-rows), k-cols); err != nil {

@@ -255,11 +255,11 @@ func (w *Writer) Finish(scale []float32, sum []int32) error {
 	}
 	if len(scale) > 0 {
 		w.padTo(e.scale)
-		w.put(bytesOf(scale))
+		w.put(Bytes(scale))
 	}
 	if len(sum) > 0 {
 		w.padTo(e.sum)
-		w.put(bytesOf(sum))
+		w.put(Bytes(sum))
 	}
 	if w.current++; w.current < len(w.where) {
 		w.padTo(w.where[w.current].data)

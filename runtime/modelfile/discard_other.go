@@ -1,0 +1,10 @@
+//go:build !linux
+
+package modelfile
+
+// discard gives the whole pages in b back to the system, if they are a map's.
+func (f *File) discard(b []byte) {
+	if f.unmap != nil {
+		dropPages(b)
+	}
+}
