@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/edge-infer/edge-infer/runtime/memory"
@@ -57,7 +58,7 @@ func (e *MemoryError) Error() string {
 	case e.Length > 0:
 		hint = fmt.Sprintf("at most %d %s fit", e.Length, e.units)
 	}
-	return fmt.Sprintf("this needs %s of memory, and %s is %s; %s", mib(e.Need), e.Limit.Of, mib(e.Limit.Bytes), hint)
+	// Rounded apart, so that the first is always seen to be more.
+	need, limit := math.Ceil(float64(e.Need)*10/(1<<20))/10, math.Floor(float64(e.Limit.Bytes)*10/(1<<20))/10
+	return fmt.Sprintf("this needs %.1f MB of memory, and %s is %.1f MB; %s", need, e.Limit.Of, limit, hint)
 }
-
-func mib(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/(1<<20)) }

@@ -15,12 +15,20 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/edge-infer/edge-infer/runtime/memory"
 )
 
 func main() {
 	goruntime.MemProfileRate = 0 // nobody reads the profile, and its table takes memory
+	if free := memory.Available().Bytes; free > 0 && free < plenty {
+		memory.ReadProgramSparsely()
+	}
 	os.Exit(run(os.Args[1:]))
 }
+
+// plenty is memory for the program and all that a disk may read ahead around a page of it.
+const plenty = 32 << 20
 
 // run is the whole program but for os.Exit.
 func run(args []string) int {

@@ -26,7 +26,8 @@ type File struct {
 	tensors  []Tensor
 	byName   map[string]int
 	close    sync.Once
-	file     *os.File // open while it is mapped
+	file     *os.File // open while it is mapped; of an embedded model the program, if that was asked for
+	start    int64    // of data in file
 	frugal   bool     // read in order by one goroutine, and give pages back as soon as they are checked
 	tight    bool     // it does not fit into memory: frugal, and what is given back shall not stay with the system either
 	window   atomic.Pointer[window]
@@ -97,7 +98,11 @@ func open(path string, frugal bool) (*File, error) {
 func tight(size int64) bool {
 	const program = 8 << 20
 	limit := memory.Available()
-	return limit.Bytes > 0 && limit.Bytes < size+program
+	if limit.Bytes == 0 || limit.Bytes >= size+program {
+		return false
+	}
+	memory.ReadProgramSparsely()
+	return true
 }
 
 // OpenString opens a model that lies in the program itself, in place: image is not copied. name stands for the path in
@@ -114,7 +119,9 @@ func OpenString(name, image string) (*File, error) {
 		return nil, &FormatError{Path: name, Reason: reason}
 	}
 	f := &File{path: name, data: data, tight: tight(int64(len(data)))}
-	f.frugal = f.tight
+	if f.frugal = f.tight; f.tight {
+		f.findInProgram()
+	}
 	f.readAhead()
 	if err := f.check(); err != nil {
 		return nil, err
@@ -142,7 +149,10 @@ func (f *File) Close() (err error) {
 	f.close.Do(func() {
 		forget(f)
 		if f.unmap != nil {
-			err = errors.Join(f.unmap(), f.file.Close())
+			err = f.unmap()
+		}
+		if f.file != nil {
+			err = errors.Join(err, f.file.Close())
 		}
 		f.data = nil
 	})

@@ -40,6 +40,9 @@ func (f *File) Narrow(room int64) {
 	if !f.Mapped() {
 		return
 	}
+	if f.file == nil {
+		f.findInProgram()
+	}
 	pieces := (len(f.data) + WindowPiece - 1) / WindowPiece
 	capacity := int(min(max((room-programPages)/WindowPiece, 4), int64(pieces)))
 	w := f.window.Load()

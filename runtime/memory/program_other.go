@@ -1,0 +1,6 @@
+//go:build !linux
+
+package memory
+
+// ReadProgramSparsely is for systems that say how much memory there is.
+func ReadProgramSparsely() {}
