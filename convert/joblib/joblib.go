@@ -75,7 +75,7 @@ func unreadable(path string, err error) error {
 	if errors.As(err, &system) {
 		return err
 	}
-	do := ""
+	do := "download it or save it again"
 	if errors.Is(err, inflate.ErrBomb) {
 		do = "if the data is really that regular, save it without compression"
 	}
@@ -112,8 +112,11 @@ func (f *File) parse() error {
 	return nil
 }
 
-// Fail makes an error about the file.
+// Fail makes an error about the file; do is what helps, "" for saving it again.
 func (f *File) Fail(err error, reason, do string) error {
+	if do == "" && (err == nil || !strings.Contains(err.Error(), ": save ")) { // unless err says how
+		do = "fit the model and save it again"
+	}
 	return &checkpoint.Error{File: f.Path, Offset: -1, Reason: reason, Do: do, Err: err}
 }
 

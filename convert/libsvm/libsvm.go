@@ -4,6 +4,7 @@ package libsvm
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -47,29 +48,33 @@ func Read(r io.Reader, path string) (*Data, error) {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(make([]byte, 1<<16), maxLine)
 	d := &Data{start: []int64{0}}
-	number := 0
+	line := 0
 	fail := func(do, format string, args ...any) error {
-		return lineError(path, number, do, format, args...)
+		return lineError(path, line, do, format, args...)
 	}
 	for lines.Scan() {
-		number++
-		line, _, _ := strings.Cut(lines.Text(), "#")
-		if strings.ContainsRune(line, 0) {
+		line++
+		text, _, _ := strings.Cut(strings.TrimPrefix(lines.Text(), "\uFEFF"), "#")
+		if strings.ContainsRune(text, 0) {
 			return nil, fail("give a text file", "it is not text")
 		}
-		fields := strings.Fields(line)
+		fields := strings.Fields(text)
 		if len(fields) == 0 {
 			continue
 		}
 		if strings.Contains(fields[0], ":") {
 			return nil, fail("put a label first, 0 if there is none", "it starts with %.40q where a label was expected", fields[0])
 		}
-		label, err := strconv.ParseFloat(fields[0], 64)
-		if err != nil {
-			if strings.Contains(fields[0], ",") {
-				return nil, fail("one label a row is supported", "it has several labels, %.40q", fields[0])
-			}
+		label, ok := number(fields[0])
+		switch {
+		case !ok && strings.Contains(fields[0], ",") && len(fields) == 1:
+			return nil, fail("give it a name that ends in .csv if it is CSV", "%.40q is not a label and its values", fields[0])
+		case !ok && strings.Contains(fields[0], ","):
+			return nil, fail("one label a row is supported", "it has several labels, %.40q", fields[0])
+		case !ok:
 			return nil, fail("labels are numbers in this format", "its label %.40q is not a number", fields[0])
+		case math.IsNaN(label) || math.IsInf(label, 0):
+			return nil, fail("remove the row", "its label %.40q is not a finite number", fields[0])
 		}
 		last := 0
 		for _, f := range fields[1:] {
@@ -78,42 +83,56 @@ func Read(r io.Reader, path string) (*Data, error) {
 				continue
 			}
 			index, err := strconv.Atoi(name)
-			value, err2 := strconv.ParseFloat(text, 64)
+			value, isNumber := number(text)
 			switch {
-			case !ok || err != nil || err2 != nil:
-				return nil, fail("", "%.40q is not index:value", f)
+			case ok && err == nil && !isNumber && strings.Contains(text, ","):
+				return nil, fail("write decimal points, and spaces between the values", "%.40q has a comma", f)
+			case !ok || err != nil || !isNumber:
+				return nil, fail("write each as the number of its column, a colon and a number, without spaces", "%.40q is not index:value", f)
 			case math.IsNaN(value) || math.IsInf(value, 0):
 				return nil, fail("remove the row, or the value if it is missing", "column %d is %v", index, value)
 			case index == 0:
 				return nil, fail("add 1 to every index", "it has the index 0, but indices count from 1")
 			case index < 0 || index > maxCols:
-				return nil, fail("", "the index %d is outside 1 to %d", index, maxCols)
+				return nil, fail("number the columns from 1 on", "the index %d is outside 1 to %d", index, maxCols)
 			case index <= last:
-				return nil, fail("", "the index %d follows %d; they must rise", index, last)
+				return nil, fail("sort the values of a row by their index, each once", "the index %d follows %d; they must rise", index, last)
 			}
 			last = index
 			d.column, d.value = append(d.column, int32(index-1)), append(d.value, value)
 		}
 		d.Cols = max(d.Cols, last)
-		text := strings.Clone(fields[0])
+		name := strings.Clone(fields[0])
 		if label == math.Trunc(label) && math.Abs(label) < 1<<53 { // +1 and 1.0 are 1
-			text = strconv.FormatInt(int64(label), 10)
+			name = strconv.FormatInt(int64(label), 10)
 		}
-		d.Labels = append(d.Labels, text)
+		d.Labels = append(d.Labels, name)
 		d.start = append(d.start, int64(len(d.column)))
 	}
 	if err := lines.Err(); err != nil {
-		number++
+		line++
+		if errors.Is(err, bufio.ErrTooLong) {
+			return nil, fail("give a text file with a row a line", "it is longer than %d MB", maxLine>>20)
+		}
 		return nil, fail("", "%v", err)
 	}
 	if d.Rows() == 0 || d.Cols == 0 {
-		return nil, &checkpoint.Error{File: path, Offset: -1, Reason: "it has no rows with values"}
+		return nil, &checkpoint.Error{File: path, Offset: -1, Reason: "it has no rows with values", Do: "give a row a line: label index:value index:value"}
 	}
 	if dense := float64(d.Rows()) * float64(d.Cols) * 8; dense > max(maxDense, 100*float64(in.n)) {
 		return nil, &checkpoint.Error{File: path, Offset: -1, Do: "sparse data of so many columns is not what int8 rows are for: select columns first",
 			Reason: fmt.Sprintf("its %d rows of %d columns would take %.1f GB when written out", d.Rows(), d.Cols, dense/1e9)}
 	}
 	return d, nil
+}
+
+// number parses a decimal number, which may be infinite or none. (Too large a one is infinite.)
+func number(s string) (float64, bool) {
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) || strings.ContainsAny(s, "xX_") {
+		return 0, false
+	}
+	return v, true
 }
 
 // counter counts what is read.

@@ -43,11 +43,11 @@ func ParseDType(s string) (DType, error) {
 		return DType{Kind: 'O'}, nil
 	}
 	if len(s) < 2 || len(s) > 9 {
-		return d, fmt.Errorf("the type %.20q is not supported", name)
+		return d, fmt.Errorf("the type %.20q is not supported: save numbers or text", name)
 	}
 	n, err := strconv.Atoi(s[1:])
 	if err != nil || n < 0 {
-		return d, fmt.Errorf("the type %.20q is not supported", name)
+		return d, fmt.Errorf("the type %.20q is not supported: save numbers or text", name)
 	}
 	d.Kind, d.Size = s[0], min(n, math.MaxInt32)
 	ok := false
@@ -67,14 +67,14 @@ func ParseDType(s string) (DType, error) {
 		ok = n >= 1 && n <= maxText/4
 		d.Size = 4 * n
 	case 'c':
-		return d, fmt.Errorf("the type %.20q (complex) is not supported", name)
+		return d, fmt.Errorf("the type %.20q (complex) is not supported: save its parts as columns", name)
 	case 'V':
 		return d, fmt.Errorf("the type %.20q (a record) is not supported: save its fields as columns", name)
 	case 'M', 'm':
 		return d, fmt.Errorf("the type %.20q (dates) is not supported: save numbers", name)
 	}
 	if !ok {
-		return DType{}, fmt.Errorf("the type %.20q is not supported", name)
+		return DType{}, fmt.Errorf("the type %.20q is not supported: save numbers or text", name)
 	}
 	return d, nil
 }

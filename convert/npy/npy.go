@@ -34,7 +34,10 @@ func Read(src io.ReaderAt, size int64) (*Array, error) {
 	default:
 		return nil, fmt.Errorf("it is of version %d.%d of the format; 1 to 3 are known", head[6], head[7])
 	}
-	if length > maxHeader || length > size-at {
+	if length > maxHeader {
+		return nil, fmt.Errorf("its header claims %d bytes, more than %d", length, maxHeader)
+	}
+	if length > size-at {
 		return nil, fmt.Errorf("its header claims %d bytes where %d are left", length, max(size-at, 0))
 	}
 	header := make([]byte, length)

@@ -87,48 +87,108 @@ func file(header, data string) string {
 	return Magic + "\x01\x00" + string([]byte{byte(len(header)), byte(len(header) >> 8)}) + header + data
 }
 
+// archive is a zip file of stored members: name, content, name, content.
+func archive(members ...string) string {
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	for i := 0; i < len(members); i += 2 {
+		if m, err := w.CreateHeader(&zip.FileHeader{Name: members[i], Method: zip.Store}); err == nil {
+			_, _ = m.Write([]byte(members[i+1]))
+		}
+	}
+	_ = w.Close()
+	return b.String()
+}
+
 // TestMalformed says what is wrong with files that NumPy does not write.
 func TestMalformed(t *testing.T) {
-	const cannot = "x: it is not an array that can be read: "
 	head := func(descr, order, shape string) string {
 		return fmt.Sprintf("{'descr': %s, 'fortran_order': %s, 'shape': %s, }\n", descr, order, shape)
 	}
+	good := file(head("'<f8'", "False", "(1,)"), "12345678")
 	for _, c := range []struct{ data, want string }{
-		{"", cannot + "it does not start as NumPy's .npy files do"},
-		{"1,2,3\n4,5,6\n", cannot + "it does not start as NumPy's .npy files do"},
-		{Magic, cannot + "it does not start as NumPy's .npy files do"},
-		{Magic + "\x04\x00\x01\x00x", cannot + "it is of version 4.0 of the format; 1 to 3 are known"},
-		{Magic + "\x01\x00\xff\xffx", cannot + "its header claims 65535 bytes where 1 are left"},
-		{Magic + "\x02\x00\xff\xff\xff\xffx", cannot + "its header claims 4294967295 bytes where 1 are left"},
-		{file("", ""), cannot + `its header: "{" expected, not ""`},
-		{file("{}", ""), cannot + `its header: "descr" is missing`},
-		{file("{'descr': '<f8', 'fortran_order': False}", ""), cannot + `its header: "shape" is missing`},
-		{file("{'descr': '<f8', 'descr': '<f8'}", ""), cannot + `its header: "descr" occurs twice`},
-		{file("{'magic': 1}", ""), cannot + `its header: the key "magic" is not known`},
-		{file(head("'<f8'", "Maybe", "(1,)"), ""), cannot + `its header: "False" expected, not "Maybe, 'shape': (1,)"`},
-		{file(head("'<f8'", "False", "(-1,)"), ""), cannot + `its header: a size expected, not "-1,), }"`},
-		{file(head("'<f8'", "False", "(1 2)"), ""), cannot + `its header: ")" expected, not "2), }"`},
-		{file(head("'<f8'", "False", "(99999999999999999999,)"), ""), cannot + `its header: a size expected, not "99999999999999999999"`},
-		{file(head("'<f8'", "False", "("+strings.Repeat("1,", 65)+")"), ""), cannot + "its header: more than 64 dimensions"},
-		{file(head("'<f8'", "False", "(1000000000, 1000000000)"), ""), cannot + "an array of the impossible shape [1000000000 1000000000]"},
-		{file(head("'<f8'", "False", "(2, 2)"), "1234567890"), cannot + "an array of shape [2 2] and type float64 needs more than the 10 bytes that are left"},
-		{file(head("'<f8", "False", "(2,)"), ""), cannot + `its header: "," expected, not "fortran_order': Fals"`},
-		{file(head("'<f8'", "False", "(1,)")+"x", "12345678"), cannot + "its header: \"\\nx\" follows its end"},
-		{file(head("'|O'", "False", "(1,)"), "12345678"), cannot + "it holds Python objects, which only Python can read: save it with .astype('U') or as numbers"},
-		{file(head("'<f16'", "False", "(1,)"), ""), cannot + `the type "<f16" (long double) is not supported: save it as float64`},
-		{file(head("'<c16'", "False", "(1,)"), ""), cannot + `the type "<c16" (complex) is not supported`},
-		{file(head("'<M8'", "False", "(1,)"), ""), cannot + `the type "<M8" (dates) is not supported: save numbers`},
-		{file(head("'<f3'", "False", "(1,)"), ""), cannot + `the type "<f3" is not supported`},
-		{file(head("'<S99999999'", "False", "(1,)"), ""), cannot + `the type "<S99999999" is not supported`},
-		{file(head("''", "False", "(1,)"), ""), cannot + `the type "" is not supported`},
-		{file(head("[('x', '<f4')]", "False", "(1,)"), ""), cannot + "its header: it is an array of records: save its fields as columns"},
-		{"PK\x03\x04", "x: it is not a .npz archive that can be read: zip: not a valid zip file"},
+		{"", "x: it is not an array that can be read: it does not start as NumPy's .npy files do; save it again with numpy.save or numpy.savez"},
+		{"1,2,3\n4,5,6\n", "x: it is not an array that can be read: it does not start as NumPy's .npy files do; save it again with numpy.save or numpy.savez"},
+		{Magic, "x: it is not an array that can be read: it does not start as NumPy's .npy files do; save it again with numpy.save or numpy.savez"},
+		{Magic + "\x04\x00\x01\x00x", "x: it is not an array that can be read: it is of version 4.0 of the format; 1 to 3 are known; save it again with numpy.save or numpy.savez"},
+		{Magic + "\x01\x00\xff\xffx", "x: it is not an array that can be read: its header claims 65535 bytes where 1 are left; save it again with numpy.save or numpy.savez"},
+		{Magic + "\x02\x00\xff\xff\xff\xffx", "x: it is not an array that can be read: its header claims 4294967295 bytes, more than 65536; save it again with numpy.save or numpy.savez"},
+		{file("", ""), `x: it is not an array that can be read: its header: "{" expected, not ""; save it again with numpy.save or numpy.savez`},
+		{file("{}", ""), `x: it is not an array that can be read: its header: "descr" is missing; save it again with numpy.save or numpy.savez`},
+		{file("{'descr': '<f8', 'fortran_order': False}", ""), `x: it is not an array that can be read: its header: "shape" is missing; save it again with numpy.save or numpy.savez`},
+		{file("{'descr': '<f8', 'descr': '<f8'}", ""), `x: it is not an array that can be read: its header: "descr" occurs twice; save it again with numpy.save or numpy.savez`},
+		{file("{'magic': 1}", ""), `x: it is not an array that can be read: its header: the key "magic" is not known; save it again with numpy.save or numpy.savez`},
+		{file(head("'<f8'", "Maybe", "(1,)"), ""), `x: it is not an array that can be read: its header: "False" expected, not "Maybe, 'shape': (1,)"; save it again with numpy.save or numpy.savez`},
+		{file(head("'<f8'", "False", "(-1,)"), ""), `x: it is not an array that can be read: its header: a size expected, not "-1,), }"; save it again with numpy.save or numpy.savez`},
+		{file(head("'<f8'", "False", "(1 2)"), ""), `x: it is not an array that can be read: its header: ")" expected, not "2), }"; save it again with numpy.save or numpy.savez`},
+		{file(head("'<f8'", "False", "(99999999999999999999,)"), ""), `x: it is not an array that can be read: its header: a size expected, not "99999999999999999999"; save it again with numpy.save or numpy.savez`},
+		{file(head("'<f8'", "False", "("+strings.Repeat("1,", 65)+")"), ""), "x: it is not an array that can be read: its header: more than 64 dimensions; save it again with numpy.save or numpy.savez"},
+		{file(head("'<f8'", "False", "(1000000000, 1000000000)"), ""), "x: it is not an array that can be read: an array of the impossible shape [1000000000 1000000000]; save it again with numpy.save or numpy.savez"},
+		{file(head("'<f8'", "False", "(2, 2)"), "1234567890"), "x: it is not an array that can be read: an array of shape [2 2] and type float64 needs more than the 10 bytes that are left; save it again with numpy.save or numpy.savez"},
+		{file(head("'<f8", "False", "(2,)"), ""), `x: it is not an array that can be read: its header: "," expected, not "fortran_order': Fals"; save it again with numpy.save or numpy.savez`},
+		{file(head("'<f8'", "False", "(1,)")+"x", "12345678"), "x: it is not an array that can be read: its header: \"\\nx\" follows its end; save it again with numpy.save or numpy.savez"},
+		{file(head("'|O'", "False", "(1,)"), "12345678"), "x: it is not an array that can be read: it holds Python objects, which only Python can read: save it with .astype('U') or as numbers"},
+		{file(head("'<f16'", "False", "(1,)"), ""), `x: it is not an array that can be read: the type "<f16" (long double) is not supported: save it as float64`},
+		{file(head("'<c16'", "False", "(1,)"), ""), `x: it is not an array that can be read: the type "<c16" (complex) is not supported: save its parts as columns`},
+		{file(head("'<M8'", "False", "(1,)"), ""), `x: it is not an array that can be read: the type "<M8" (dates) is not supported: save numbers`},
+		{file(head("'<f3'", "False", "(1,)"), ""), `x: it is not an array that can be read: the type "<f3" is not supported: save numbers or text`},
+		{file(head("'<S99999999'", "False", "(1,)"), ""), `x: it is not an array that can be read: the type "<S99999999" is not supported: save numbers or text`},
+		{file(head("''", "False", "(1,)"), ""), `x: it is not an array that can be read: the type "" is not supported: save numbers or text`},
+		{file(head("[('x', '<f4')]", "False", "(1,)"), ""), "x: it is not an array that can be read: its header: it is an array of records: save its fields as columns"},
+		{Magic + "\x00\x00\x01\x00x", "x: it is not an array that can be read: it is of version 0.0 of the format; 1 to 3 are known; save it again with numpy.save or numpy.savez"},
+		{Magic + "\x02\x00\x01", "x: it is not an array that can be read: it does not start as NumPy's .npy files do; save it again with numpy.save or numpy.savez"},
+		{Magic + "\x01\x00", "x: it is not an array that can be read: it does not start as NumPy's .npy files do; save it again with numpy.save or numpy.savez"},
+		{file("[1, 2]", ""), `x: it is not an array that can be read: its header: "{" expected, not "[1, 2]"; save it again with numpy.save or numpy.savez`},
+		{file("{'descr': <f8}", ""), `x: it is not an array that can be read: its header: a text in quotes expected, not "<f8}"; save it again with numpy.save or numpy.savez`},
+		{file("{'descr' '<f8'}", ""), `x: it is not an array that can be read: its header: ":" expected, not "'<f8'}"; save it again with numpy.save or numpy.savez`},
+		{file("{descr: '<f8'}", ""), `x: it is not an array that can be read: its header: a text in quotes expected, not "descr: '<f8'}"; save it again with numpy.save or numpy.savez`},
+		{file("{'descr': '<f8', 'shape': (1,)}", ""), `x: it is not an array that can be read: its header: "fortran_order" is missing; save it again with numpy.save or numpy.savez`},
+		{file(head("'<f8'", "0", "(1,)"), ""), `x: it is not an array that can be read: its header: "False" expected, not "0, 'shape': (1,), }"; save it again with numpy.save or numpy.savez`},
+		{file(head("'<f8'", "False", "[1]"), ""), `x: it is not an array that can be read: its header: "(" expected, not "[1], }"; save it again with numpy.save or numpy.savez`},
+		{file(head("'<f8'", "False", "1"), ""), `x: it is not an array that can be read: its header: "(" expected, not "1, }"; save it again with numpy.save or numpy.savez`},
+		{file(head("'<f8'", "False", "(1.5,)"), ""), `x: it is not an array that can be read: its header: ")" expected, not ".5,), }"; save it again with numpy.save or numpy.savez`},
+		{file(head("'<f8'", "False", "((1,),)"), ""), `x: it is not an array that can be read: its header: a size expected, not "(1,),), }"; save it again with numpy.save or numpy.savez`},
+		{file(head("'|V8'", "False", "(1,)"), "12345678"), `x: it is not an array that can be read: the type "|V8" (a record) is not supported: save its fields as columns`},
+		{file(head("'<m8'", "False", "(1,)"), "12345678"), `x: it is not an array that can be read: the type "<m8" (dates) is not supported: save numbers`},
+		{file(head("'<U0'", "False", "(1,)"), ""), `x: it is not an array that can be read: the type "<U0" is not supported: save numbers or text`},
+		{file(head("'!f8'", "False", "(1,)"), "12345678"), `x: it is not an array that can be read: the type "!f8" is not supported: save numbers or text`},
+		{file(head("'<f8'", "False", "(1,)"), ""), "x: it is not an array that can be read: an array of shape [1] and type float64 needs more than the 0 bytes that are left; save it again with numpy.save or numpy.savez"},
+		{file("{'descr': '<f8', 'fortran_order': False, 'shape': (1,)", ""), `x: it is not an array that can be read: its header: "," expected, not ""; save it again with numpy.save or numpy.savez`},
+		{Magic + "\x02\x00\x01\x00\x01\x00" + strings.Repeat(" ", 1<<16+1), "x: it is not an array that can be read: its header claims 65537 bytes, more than 65536; save it again with numpy.save or numpy.savez"},
+		{"PK\x03\x04", "x: it is not a .npz archive that can be read: zip: not a valid zip file; save it again with numpy.save or numpy.savez"},
+		{archive("y.txt", "1"), "x: it is a zip archive without arrays; save it again with numpy.save or numpy.savez"},
+		{archive("X.npy", good, "X.npy", good), `x: it has the array "X" twice; save it again with numpy.save or numpy.savez`},
+		{strings.Replace(archive("X.npy", good), "PK\x01\x02", "PK\x01\x03", 1), "x: it is not a .npz archive that can be read: zip: not a valid zip file; save it again with numpy.save or numpy.savez"},
+		{archive("X.npy", good)[:100], "x: it is not a .npz archive that can be read: zip: not a valid zip file; save it again with numpy.save or numpy.savez"},
 	} {
 		f, err := ReadFile("x", strings.NewReader(c.data), int64(len(c.data)))
 		if err == nil || err.Error() != c.want {
 			t.Errorf("%.60q: %v\ngot  %v\nwant %s", c.data, f, err, c.want)
 		}
 	}
+}
+
+// TestMalformedMembers: an array of an archive that cannot be read is an error when it is asked for.
+func TestMalformedMembers(t *testing.T) {
+	for _, c := range []struct{ data, want string }{
+		{archive("X.npy", "1,2"), `x: the array "X": it does not start as NumPy's .npy files do; save it again with numpy.save or numpy.savez`},
+		{archive("X.npy", file("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}", "12345678")), `x: the array "X": it holds Python objects, which only Python can read: save it with .astype('U') or as numbers`},
+		{strings.ReplaceAll(archive("X.npy", file("{}", "")), "\x0c\x00\x00\x00", "\xff\xff\x00\x00"), `x: the array "X": it claims 65535 bytes where 101 are left; save it again with numpy.save or numpy.savez`},
+	} {
+		f, err := ReadFile("x", strings.NewReader(c.data), int64(len(c.data)))
+		if err != nil {
+			t.Errorf("%q: %v", c.data, err)
+			continue
+		}
+		if _, err := f.Array("X"); err == nil || err.Error() != c.want {
+			t.Errorf("%.60q\ngot  %v\nwant %s", c.data, err, c.want)
+		}
+		f.Close()
+	}
+}
+
+// TestBomb: an array that unfolds to far more than its file.
+func TestBomb(t *testing.T) {
 	var bomb bytes.Buffer
 	w := zip.NewWriter(&bomb)
 	x, err := w.Create("X.npy")

@@ -101,7 +101,11 @@ func (f *File) members(src io.ReaderAt, size int64, archive *zip.Reader) error {
 
 //go:noinline
 func (f *File) fail(err error, reason string) error {
-	return &checkpoint.Error{File: f.Path, Offset: -1, Reason: reason, Err: err}
+	do := "save it again with numpy.save or numpy.savez"
+	if err != nil && strings.Contains(err.Error(), ": save ") { // it says how
+		do = ""
+	}
+	return &checkpoint.Error{File: f.Path, Offset: -1, Reason: reason, Err: err, Do: do}
 }
 
 // Array gives the array of a name: nil for one that is not there, an error for one that cannot be read.

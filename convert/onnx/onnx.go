@@ -11,6 +11,7 @@ package onnx
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -134,7 +135,7 @@ func Read(path string, src io.ReaderAt, size int64) (*Model, error) {
 		err = fmt.Errorf("it has no graph")
 	}
 	if err != nil {
-		return nil, &checkpoint.Error{File: path, Offset: r.pos, Reason: "it is not an ONNX model that can be read", Err: err}
+		return nil, &checkpoint.Error{File: path, Offset: r.pos, Reason: "it is not an ONNX model that can be read", Err: err, Do: "export the model again, or download it again"}
 	}
 	return m, nil
 }
@@ -174,15 +175,17 @@ func (r *reader) make() error {
 	return nil
 }
 
+var errEarly = errors.New("a field ends early")
+
 func (r *reader) byte(at, end int64) (byte, error) {
 	if at >= end {
-		return 0, io.ErrUnexpectedEOF
+		return 0, errEarly
 	}
 	if at < r.start || at >= r.start+int64(r.n) {
 		n, err := r.src.ReadAt(r.buf[:], at)
 		if n == 0 {
 			if err == nil || err == io.EOF {
-				err = io.ErrUnexpectedEOF
+				err = errEarly
 			}
 			return 0, err
 		}
@@ -463,7 +466,11 @@ func (t *Tensor) Array() (*npy.Array, error) {
 		for i, s := range t.strings {
 			items[i] = s
 		}
-		return npy.NewObjects(t.Shape, items)
+		a, err := npy.NewObjects(t.Shape, items)
+		if err != nil {
+			err = fmt.Errorf("tensor %.40q: %w", t.Name, err)
+		}
+		return a, err
 	}
 	name, ok := types[t.Type]
 	if !ok {

@@ -65,14 +65,15 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s, %s for %s:\ngot  %v\nwant %s", c.name, c.new, c.old, err, c.want)
 		}
 	}
+	const again = "; export the model again, or download it again"
 	for data, want := range map[string]string{
-		"":                                  "x: byte 0: it is not an ONNX model that can be read: it has no graph",
-		"\x3a\xff\x01":                      "x: byte 0: it is not an ONNX model that can be read: a field claims 255 bytes where 0 are left",
-		"\x3b":                              "x: byte 0: it is not an ONNX model that can be read: a field of wire type 3",
-		"\x00\x00":                          "x: byte 0: it is not an ONNX model that can be read: a field without a number",
-		"\x3a\x00\x3a\x00":                  "x: byte 2: it is not an ONNX model that can be read: it has two graphs",
+		"":                                  "x: byte 0: it is not an ONNX model that can be read: it has no graph" + again,
+		"\x3a\xff\x01":                      "x: byte 0: it is not an ONNX model that can be read: a field claims 255 bytes where 0 are left" + again,
+		"\x3b":                              "x: byte 0: it is not an ONNX model that can be read: a field of wire type 3" + again,
+		"\x00\x00":                          "x: byte 0: it is not an ONNX model that can be read: a field without a number" + again,
+		"\x3a\x00\x3a\x00":                  "x: byte 2: it is not an ONNX model that can be read: it has two graphs" + again,
 		"\x3a\x00":                          no + "it has no TopK operator" + do,
-		"\x08" + strings.Repeat("\xff", 11): "x: byte 0: it is not an ONNX model that can be read: a number does not end",
+		"\x08" + strings.Repeat("\xff", 11): "x: byte 0: it is not an ONNX model that can be read: a number does not end" + again,
 	} {
 		if _, err := open([]byte(data)); err == nil || err.Error() != want {
 			t.Errorf("%q:\ngot  %v\nwant %s", data, err, want)

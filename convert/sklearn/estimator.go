@@ -17,7 +17,11 @@ func (m *Model) estimator(f *fields) error {
 	n, ok := f.get("n_neighbors")
 	k, isInt := joblib.Int(n)
 	if ok && n != nil && (!isInt || k < 1 || k > math.MaxInt32) {
-		return m.fail("", "n_neighbors of its %s is %s %.0f", name(f.o), pickle.Describe(n), float(n))
+		what := pickle.Describe(n)
+		if v := float(n); v == v {
+			what += fmt.Sprintf(" %g", v)
+		}
+		return m.fail("", "n_neighbors of its %s is %s where a whole number from 1 on was expected", name(f.o), what)
 	}
 	m.K = int(k)
 

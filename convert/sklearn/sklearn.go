@@ -113,7 +113,7 @@ func (m *Model) readSteps(root pickle.Node) error {
 	for i, s := range steps[:len(steps)-1] {
 		scaler, err := m.scaler(s)
 		if err != nil {
-			return m.file.Fail(err, fmt.Sprintf("step %d of its Pipeline, %s", i+1, name(s)), "")
+			return m.file.Fail(err, fmt.Sprintf("step %d of its Pipeline, %s", i+1, name(s)), "fit a Pipeline of such scalers alone and save it again")
 		}
 		m.Scalers = append(m.Scalers, scaler)
 	}

@@ -201,7 +201,7 @@ func TestRefused(t *testing.T) {
 		"haversine.pkl":        `the metric of its KNeighborsClassifier is "haversine", which is not supported` + metrics,
 		"weighted.pkl":         `the metric of its KNeighborsClassifier has the parameter "w", which is not supported; fit it without metric_params`,
 		"radius.pkl":           "it holds a RadiusNeighborsClassifier, which is not a model of nearest neighbours that this version reads" + do,
-		"pca.pkl":              "step 1 of its Pipeline, PCA: is not supported; StandardScaler, MinMaxScaler, RobustScaler and Normalizer are",
+		"pca.pkl":              "step 1 of its Pipeline, PCA: is not supported; StandardScaler, MinMaxScaler, RobustScaler and Normalizer are; fit a Pipeline of such scalers alone and save it again",
 		"logistic.pkl":         "it holds a LogisticRegression, which is not a model of nearest neighbours that this version reads" + do,
 		"unfitted.pkl":         "its KNeighborsClassifier has no _fit_X: it was never fitted; call fit before saving it",
 		"list.pkl":             "it holds a list where a model was expected" + do,

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
 )
@@ -120,7 +121,7 @@ func (r *reader) next() ([]string, int, error) {
 	}
 	var parse *csv.ParseError
 	if errors.As(err, &parse) {
-		return nil, 0, r.fail(parse.Line, 0, parse.Err.Error(), "check the quotes in that line")
+		return nil, 0, r.fail(parse.StartLine, 0, parse.Err.Error(), "check the quotes in that line")
 	}
 	if err != nil {
 		return nil, 0, err
@@ -156,7 +157,7 @@ func (r *reader) read() (*Table, error) {
 		}
 		sample = second
 		if len(second) != len(first) {
-			return nil, r.fail(secondLine, 0, fmt.Sprintf("has %d fields, the header has %d", len(second), len(first)), "")
+			return nil, r.fail(secondLine, 0, fmt.Sprintf("has %d fields, the header has %d", len(second), len(first)), "give every line as many; a field that holds the separator goes in quotes")
 		}
 	}
 	if err := r.findLabel(first, sample, header); err != nil {
@@ -254,6 +255,11 @@ var labelNames = []string{"class", "label", "target", "species", "y", "category"
 func (r *reader) findLabel(names, sample []string, header bool) error {
 	lower := func(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
 	if header {
+		for i, n := range names {
+			if !utf8.ValidString(n) {
+				return r.fail(1, i+1, fmt.Sprintf("the name %q is not UTF-8", shorten(n)), "save the file as UTF-8")
+			}
+		}
 		seen := map[string]bool{}
 		for i, n := range names {
 			if n == "" {
@@ -315,13 +321,16 @@ func (r *reader) findLabel(names, sample []string, header bool) error {
 func (r *reader) add(record []string, line int) error {
 	t := r.t
 	if len(record) != r.width {
-		return r.fail(line, 0, fmt.Sprintf("has %d fields, the lines before have %d", len(record), r.width), "")
+		return r.fail(line, 0, fmt.Sprintf("has %d fields, the lines before have %d", len(record), r.width), "give every line as many; a field that holds the separator goes in quotes")
 	}
 	for i, f := range record {
 		if i == r.label {
 			f = strings.TrimSpace(f)
 			if f == "" {
 				return r.fail(line, i+1, "the label is missing", "remove the line or fill it in")
+			}
+			if !utf8.ValidString(f) {
+				return r.fail(line, i+1, fmt.Sprintf("the label %q is not UTF-8", shorten(f)), "save the file as UTF-8")
 			}
 			t.Labels = append(t.Labels, strings.Clone(f))
 			continue

@@ -39,37 +39,71 @@ func TestReadCSV(t *testing.T) {
 	}
 }
 
+// TestReadCSVErrors says what is wrong with files of 54 kinds.
 func TestReadCSVErrors(t *testing.T) {
 	for _, c := range []struct {
 		text string
 		o    Options
 		want string
 	}{
-		{"", Options{}, "is empty"},
-		{"\n\n", Options{}, "is empty"},
-		{"a,b\n", Options{}, "nothing after it"},
-		{"1,2\n3\n", Options{}, "line 2: has 1 fields"},
-		{"1,x\n2,\n", Options{}, "line 2, column 2: the label is missing"},
-		{"1,,x\n", Options{Label: "3"}, "line 1, column 2: the value is missing"},
-		{"a,b,class\n1,2,x\n1,z,x\n", Options{}, `line 3, column 2 (b): "z" is not a number`},
-		{"1,2,x\n1,0x10,x\n", Options{}, "not a number"},
-		{"1,2,x\n1,1_0,x\n", Options{}, "not a number"},
-		{"1,2,x\n1,nan,x\n", Options{}, "finite"},
-		{"1,2,x\n1,1e999,x\n", Options{}, "finite"},
-		{"1;2,5;x\n", Options{Label: "3"}, "decimal comma"},
-		{"x\ny\n", Options{Header: "no", Label: "1"}, "no column but that of labels"},
-		{"a,b\n1,2\n", Options{Header: "no"}, "reads like a header"},
-		{"1,2\n", Options{Header: "perhaps"}, "yes or no"},
-		{"1,2\n", Options{Label: "3"}, "no header and 2 columns"},
-		{"a,a\n1,2\n", Options{Label: "a"}, "occurs twice"},
-		{"1,\"2\n", Options{}, "quotes"},
-		{"1,a,b\n", Options{}, "columns 2 and 3"},
-		{"1,2\x00\n", Options{}, "zero byte"},
+		{"", Options{}, "t.csv: is empty; give a file with a row of numbers a line"},
+		{"\n\n", Options{}, "t.csv: is empty; give a file with a row of numbers a line"},
+		{"a,b\n", Options{}, "t.csv: line 1: is a header with nothing after it; give a file with a row of numbers a line"},
+		{"1,2\n3\n", Options{}, "t.csv: line 2: has 1 fields, the lines before have 2; give every line as many; a field that holds the separator goes in quotes"},
+		{"1,x\n2,\n", Options{}, "t.csv: line 2, column 2: the label is missing; remove the line or fill it in"},
+		{"1,,x\n", Options{Label: "3"}, "t.csv: line 1, column 2: the value is missing; remove the line or fill it in"},
+		{"a,b,class\n1,2,x\n1,z,x\n", Options{}, `t.csv: line 3, column 2 (b): "z" is not a number; if the column holds the labels, name it with --label-column; if the line is a header, it must be the first`},
+		{"1,2,x\n1,0x10,x\n", Options{}, `t.csv: line 2, column 2: "0x10" is not a number; if the column holds the labels, name it with --label-column; if the line is a header, it must be the first`},
+		{"1,2,x\n1,1_0,x\n", Options{}, `t.csv: line 2, column 2: "1_0" is not a number; if the column holds the labels, name it with --label-column; if the line is a header, it must be the first`},
+		{"1,2,x\n1,nan,x\n", Options{}, `t.csv: line 2, column 2: "nan" is not a finite number; remove the line or fill it in`},
+		{"1,2,x\n1,1e999,x\n", Options{}, `t.csv: line 2, column 2: "1e999" is not a finite number; remove the line or fill it in`},
+		{"1;2,5;x\n", Options{Label: "3"}, `t.csv: line 1, column 2: "2,5" has a decimal comma; write decimal points`},
+		{"x\ny\n", Options{Header: "no", Label: "1"}, "t.csv: line 1: has no column but that of labels; give at least one column of numbers"},
+		{"a,b\n1,2\n", Options{Header: "no"}, "t.csv: line 1: was to be data, but reads like a header: a,b; leave the choice out, or say --header=yes"},
+		{"1,2\n", Options{Header: "perhaps"}, `t.csv: header is "perhaps"; it can be yes or no`},
+		{"1,2\n", Options{Label: "3"}, `t.csv: has no column "3": it has no header and 2 columns; give the name or the number of a column, counted from 1, or none`},
+		{"a,a\n1,2\n", Options{Label: "a"}, `t.csv: line 1, column 2: the name "a" occurs twice; give the number of the column, counted from 1`},
+		{"1,\"2\n", Options{}, `t.csv: line 1: extraneous or missing " in quoted-field; check the quotes in that line`},
+		{"1,a,b\n", Options{}, "t.csv: has no numbers in columns 2 and 3; say which holds the labels; all others must hold numbers"},
+		{"1,2\x00\n", Options{}, "t.csv: holds a zero byte, so it is no text; give a CSV file"},
+		{"\uFEFF", Options{}, "t.csv: is empty; give a file with a row of numbers a line"},
+		{"\uFEFFa,b", Options{}, "t.csv: line 1: is a header with nothing after it; give a file with a row of numbers a line"},
+		{"a,b,class\n", Options{}, "t.csv: line 1: is a header with nothing after it; give a file with a row of numbers a line"},
+		{"a,b,class\n1,2\n", Options{}, "t.csv: line 2: has 2 fields, the header has 3; give every line as many; a field that holds the separator goes in quotes"},
+		{"a,b,class\n1,2,x\n1,2,x,\n", Options{}, "t.csv: line 3: has 4 fields, the lines before have 3; give every line as many; a field that holds the separator goes in quotes"},
+		{"1,2,x\n1;2;x\n", Options{}, "t.csv: line 2: has 1 fields, the lines before have 3; give every line as many; a field that holds the separator goes in quotes"},
+		{"1,2,x\n1,1 000,x\n", Options{}, `t.csv: line 2, column 2: "1 000" is not a number; if the column holds the labels, name it with --label-column; if the line is a header, it must be the first`},
+		{"1,2,x\n1,\"1,000\",x\n", Options{}, `t.csv: line 2, column 2: "1,000" is not a number; if the column holds the labels, name it with --label-column; if the line is a header, it must be the first`},
+		{"1,2,x\n1,50%,x\n", Options{}, `t.csv: line 2, column 2: "50%" is not a number; if the column holds the labels, name it with --label-column; if the line is a header, it must be the first`},
+		{"1,2,x\n1,$5,x\n", Options{}, `t.csv: line 2, column 2: "$5" is not a number; if the column holds the labels, name it with --label-column; if the line is a header, it must be the first`},
+		{"1,2,x\n1,2026-11-28,x\n", Options{}, `t.csv: line 2, column 2: "2026-11-28" is not a number; if the column holds the labels, name it with --label-column; if the line is a header, it must be the first`},
+		{"1,2,x\n1,NA,x\n", Options{}, `t.csv: line 2, column 2: "NA" is not a number; if the column holds the labels, name it with --label-column; if the line is a header, it must be the first`},
+		{"1,2,x\n1,-Infinity,x\n", Options{}, `t.csv: line 2, column 2: "-Infinity" is not a finite number; remove the line or fill it in`},
+		{"1,2,x\n1,１,x\n", Options{}, `t.csv: line 2, column 2: "１" is not a number; if the column holds the labels, name it with --label-column; if the line is a header, it must be the first`},
+		{"1,2,x\n1,1e,x\n", Options{}, `t.csv: line 2, column 2: "1e" is not a number; if the column holds the labels, name it with --label-column; if the line is a header, it must be the first`},
+		{"1,2,x\n1,--1,x\n", Options{}, `t.csv: line 2, column 2: "--1" is not a number; if the column holds the labels, name it with --label-column; if the line is a header, it must be the first`},
+		{"1,2,x\n1,  ,x\n", Options{}, "t.csv: line 2, column 2: the value is missing; remove the line or fill it in"},
+		{"a,b,class\n1,2,x\na,b,class\n", Options{}, `t.csv: line 3, column 1 (a): "a" is not a number; if the column holds the labels, name it with --label-column; if the line is a header, it must be the first`},
+		{"a,b,class\n1,2,x\n1,2, \n", Options{}, "t.csv: line 3, column 3 (class): the label is missing; remove the line or fill it in"},
+		{"a,b,c\n1,2,3\n", Options{Label: "d"}, `t.csv: has no column "d", only a, b, c; give the name or the number of a column, counted from 1, or none`},
+		{"1,2,x\n", Options{Label: "0"}, `t.csv: has no column "0": it has no header and 3 columns; give the name or the number of a column, counted from 1, or none`},
+		{"1,2,x\n", Options{Label: "-1"}, `t.csv: has no column "-1": it has no header and 3 columns; give the name or the number of a column, counted from 1, or none`},
+		{"1,2,x\n", Options{Label: "class"}, `t.csv: has no column "class": it has no header and 3 columns; give the name or the number of a column, counted from 1, or none`},
+		{"1,2,x\n", Options{Label: "none"}, `t.csv: line 1, column 3: "x" is not a number; if the column holds the labels, name it with --label-column; if the line is a header, it must be the first`},
+		{"class\nx\ny\n", Options{}, "t.csv: line 1: has no column but that of labels; give at least one column of numbers"},
+		{"1,a\"b,x\n", Options{}, `t.csv: line 1: bare " in non-quoted-field; check the quotes in that line`},
+		{"1,\"a\"b,x\n", Options{}, `t.csv: line 1: extraneous or missing " in quoted-field; check the quotes in that line`},
+		{"1,2,x\n1,\"2,y\n3,4,z\n", Options{}, `t.csv: line 2: extraneous or missing " in quoted-field; check the quotes in that line`},
+		{"1,2,caf\xe9\n", Options{}, "t.csv: line 1, column 3: the label \"caf\\xe9\" is not UTF-8; save the file as UTF-8"},
+		{"caf\xe9,b,class\n1,2,x\n", Options{}, "t.csv: line 1, column 1: the name \"caf\\xe9\" is not UTF-8; save the file as UTF-8"},
+		{"\xff\xfe1\x00,\x002\x00", Options{}, "t.csv: holds a zero byte, so it is no text; give a CSV file"},
+		{"a,b,class\n1,2,x\n", Options{Header: "no"}, "t.csv: line 1: was to be data, but reads like a header: a,b,class; leave the choice out, or say --header=yes"},
+		{"{\"a\": 1}\n", Options{}, `t.csv: line 1: bare " in non-quoted-field; check the quotes in that line`},
+		{"\x1f\x8b\x08,1\n2,3\n", Options{}, "t.csv: line 1, column 1: the label \"\\x1f\\x8b\\b\" is not UTF-8; save the file as UTF-8"},
 	} {
 		_, err := ReadCSV(strings.NewReader(c.text), "t.csv", c.o)
-		var bad *checkpoint.Error
-		if !errors.As(err, &bad) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "t.csv") {
-			t.Errorf("%q: %v, want %q", c.text, err, c.want)
+		if !errors.As(err, new(*checkpoint.Error)) || err.Error() != c.want {
+			t.Errorf("%q:\ngot  %v\nwant %s", c.text, err, c.want)
 		}
 	}
 }

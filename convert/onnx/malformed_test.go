@@ -1,0 +1,118 @@
+package onnx
+
+import (
+	"encoding/binary"
+	"strings"
+	"testing"
+)
+
+// Parts of protobuf messages.
+
+func bytesField(number int, parts ...string) string {
+	content := strings.Join(parts, "")
+	return string(binary.AppendUvarint(binary.AppendUvarint(nil, uint64(number)<<3|2), uint64(len(content)))) + content
+}
+
+func intField(number int, value uint64) string {
+	return string(binary.AppendUvarint(binary.AppendUvarint(nil, uint64(number)<<3), value))
+}
+
+// model is a model of a graph with such content.
+func model(graph ...string) string { return bytesField(7, graph...) }
+
+// node is one of a graph.
+func node(parts ...string) string { return bytesField(1, parts...) }
+
+// initializer is one of a graph.
+func initializer(parts ...string) string { return bytesField(5, parts...) }
+
+// TestMalformed says what is wrong with files that no exporter writes.
+func TestMalformed(t *testing.T) {
+	deep := bytesField(5, bytesField(6))
+	for range 20 {
+		deep = bytesField(5, bytesField(6, node(deep)))
+	}
+	for _, c := range []struct{ data, want string }{
+		{"", "x: byte 0: it is not an ONNX model that can be read: it has no graph; export the model again, or download it again"},
+		{"not a model", "x: byte 0: it is not an ONNX model that can be read: a field of wire type 6; export the model again, or download it again"},
+		{"\x80", "x: byte 0: it is not an ONNX model that can be read: a field ends early; export the model again, or download it again"},
+		{strings.Repeat("\x80", 11), "x: byte 0: it is not an ONNX model that can be read: a number does not end; export the model again, or download it again"},
+		{"\x00", "x: byte 0: it is not an ONNX model that can be read: a field ends early; export the model again, or download it again"},
+		{"\x08", "x: byte 0: it is not an ONNX model that can be read: a field ends early; export the model again, or download it again"},
+		{"\x09\x01\x02", "x: byte 0: it is not an ONNX model that can be read: a field ends early; export the model again, or download it again"},
+		{"\x0d\x01\x02", "x: byte 0: it is not an ONNX model that can be read: a field ends early; export the model again, or download it again"},
+		{"\x0b", "x: byte 0: it is not an ONNX model that can be read: a field of wire type 3; export the model again, or download it again"},
+		{"\x0c", "x: byte 0: it is not an ONNX model that can be read: a field of wire type 4; export the model again, or download it again"},
+		{"\x0e\x01", "x: byte 0: it is not an ONNX model that can be read: a field of wire type 6; export the model again, or download it again"},
+		{"\x0f\x01", "x: byte 0: it is not an ONNX model that can be read: a field of wire type 7; export the model again, or download it again"},
+		{"\x12\x05abc", "x: byte 0: it is not an ONNX model that can be read: a field claims 5 bytes where 3 are left; export the model again, or download it again"},
+		{"\x12\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "x: byte 0: it is not an ONNX model that can be read: a field claims 9223372036854775807 bytes where 0 are left; export the model again, or download it again"},
+		{"\x12\x80", "x: byte 0: it is not an ONNX model that can be read: a field ends early; export the model again, or download it again"},
+		{intField(2, 7), "x: byte 0: it is not an ONNX model that can be read: field 2 has wire type 0 where bytes were expected; export the model again, or download it again"},
+		{bytesField(2, strings.Repeat("a", 1<<16+1)), "x: byte 0: it is not an ONNX model that can be read: a text of 65537 bytes; export the model again, or download it again"},
+		{bytesField(8, "\x0a\x05a"), "x: byte 2: it is not an ONNX model that can be read: a field claims 5 bytes where 1 are left; export the model again, or download it again"},
+		{bytesField(8, intField(1, 3)), "x: byte 2: it is not an ONNX model that can be read: field 1 has wire type 0 where bytes were expected; export the model again, or download it again"},
+		{bytesField(2, "producer"), "x: byte 0: it is not an ONNX model that can be read: it has no graph; export the model again, or download it again"},
+		{model() + model(), "x: byte 2: it is not an ONNX model that can be read: it has two graphs; export the model again, or download it again"},
+		{intField(7, 1), "x: byte 0: it is not an ONNX model that can be read: a graph of wire type 0; export the model again, or download it again"},
+		{"\x3a\x0a\x0a", "x: byte 0: it is not an ONNX model that can be read: a field claims 10 bytes where 1 are left; export the model again, or download it again"},
+		{model("\x0a\x05ab"), "x: byte 2: it is not an ONNX model that can be read: a field claims 5 bytes where 2 are left; export the model again, or download it again"},
+		{model(node("\x0a\x05ab")), "x: byte 4: it is not an ONNX model that can be read: a field claims 5 bytes where 2 are left; export the model again, or download it again"},
+		{model(node(intField(1, 1))), "x: byte 4: it is not an ONNX model that can be read: field 1 has wire type 0 where bytes were expected; export the model again, or download it again"},
+		{model(node(bytesField(4, strings.Repeat("a", 1<<16+1)))), "x: byte 8: it is not an ONNX model that can be read: a text of 65537 bytes; export the model again, or download it again"},
+		{model(intField(5, 1)), "x: byte 2: it is not an ONNX model that can be read: a tensor of wire type 0; export the model again, or download it again"},
+		{model(initializer("\x42\x05w")), "x: byte 4: it is not an ONNX model that can be read: a field claims 5 bytes where 1 are left; export the model again, or download it again"},
+		{model(initializer(bytesField(8, "w")), initializer(bytesField(8, "w"))), `x: byte 9: it is not an ONNX model that can be read: the initializer "w" occurs twice; export the model again, or download it again`},
+		{model(initializer(strings.Repeat(intField(1, 1), 65))), "x: byte 134: it is not an ONNX model that can be read: a tensor of 65 dimensions; export the model again, or download it again"},
+		{model(initializer(bytesField(1, strings.Repeat("\x01", 65)))), "x: byte 4: it is not an ONNX model that can be read: a tensor of 65 dimensions; export the model again, or download it again"},
+		{model(initializer(bytesField(1, "\x80"))), "x: byte 4: it is not an ONNX model that can be read: a field ends early; export the model again, or download it again"},
+		{model(initializer(intField(9, 1))), "x: byte 4: it is not an ONNX model that can be read: the numbers of a tensor are not packed; export the model again, or download it again"},
+		{model(initializer(intField(4, 1))), "x: byte 4: it is not an ONNX model that can be read: the numbers of a tensor are not packed; export the model again, or download it again"},
+		{model(initializer(bytesField(7, "\xff"))), "x: byte 4: it is not an ONNX model that can be read: a field ends early; export the model again, or download it again"},
+		{model(initializer(intField(6, 1))), "x: byte 4: it is not an ONNX model that can be read: field 6 has wire type 0 where bytes were expected; export the model again, or download it again"},
+		{model(node(bytesField(5, "\x0a\x09x"))), "x: byte 6: it is not an ONNX model that can be read: a field claims 9 bytes where 1 are left; export the model again, or download it again"},
+		{model(node(bytesField(5, intField(5, 1)))), "x: byte 6: it is not an ONNX model that can be read: a tensor of wire type 0; export the model again, or download it again"},
+		{model(node(bytesField(5, intField(6, 1)))), "x: byte 6: it is not an ONNX model that can be read: a graph of wire type 0; export the model again, or download it again"},
+		{model(node(bytesField(5, bytesField(7, "\x00\x00\x80")))), "x: byte 6: it is not an ONNX model that can be read: a field ends early; export the model again, or download it again"},
+		{model(node(bytesField(5, bytesField(8, "\x80\x80")))), "x: byte 6: it is not an ONNX model that can be read: a field ends early; export the model again, or download it again"},
+		{model(node(bytesField(5, intField(9, 1)))), "x: byte 6: it is not an ONNX model that can be read: field 9 has wire type 0 where bytes were expected; export the model again, or download it again"},
+		{model(node(deep)), "x: byte 64: it is not an ONNX model that can be read: it is nested more than 32 deep; export the model again, or download it again"},
+		{model(bytesField(11, "\x0a\x09x")), "x: byte 4: it is not an ONNX model that can be read: a field claims 9 bytes where 1 are left; export the model again, or download it again"},
+		{model(bytesField(12, intField(1, 1))), "x: byte 4: it is not an ONNX model that can be read: field 1 has wire type 0 where bytes were expected; export the model again, or download it again"},
+		{model(strings.Repeat(node(), 1<<20+1)), "x: byte 2097157: it is not an ONNX model that can be read: it has more than 1048576 parts; export the model again, or download it again"},
+	} {
+		m, err := Read("x", strings.NewReader(c.data), int64(len(c.data)))
+		if err == nil || err.Error() != c.want {
+			t.Errorf("%.60q: %v\ngot  %v\nwant %s", c.data, m, err, c.want)
+		}
+	}
+}
+
+// TestMalformedTensors: numbers that do not fit what a tensor says of them are an error when they are asked for.
+func TestMalformedTensors(t *testing.T) {
+	name := bytesField(8, "w")
+	for _, c := range []struct{ tensor, want string }{
+		{name + intField(1, 2) + intField(2, 1), `tensor "w": an array of shape [2] and type float32 needs more than the 0 bytes that are left`},
+		{name + intField(1, 2) + intField(2, 1) + bytesField(9, "1234567"), `tensor "w": an array of shape [2] and type float32 needs more than the 7 bytes that are left`},
+		{name + intField(1, 2) + intField(2, 1) + bytesField(9, "123456789"), `tensor "w" of shape [2] has 9 bytes`},
+		{name + intField(1, 1<<40) + intField(1, 1<<40) + intField(2, 1) + bytesField(9, "1234"), `tensor "w": an array of the impossible shape [2147483647 2147483647]`},
+		{name + intField(2, 0) + bytesField(9, "1234"), `tensor "w": numbers of type 0 are not supported`},
+		{name + intField(2, 14) + bytesField(9, "12345678"), `tensor "w": numbers of type 14 are not supported`},
+		{name + intField(2, 16) + bytesField(9, "12"), `tensor "w": numbers of type 16 are not supported`},
+		{name + intField(1, 1) + intField(2, 6) + bytesField(4, "1234"), `tensor "w": numbers of another type than int32`},
+		{name + intField(1, 1) + intField(2, 6) + intField(5, 1) + bytesField(9, "1234"), `tensor "w": numbers of another type than int32`},
+		{name + intField(1, 3) + intField(2, 7) + intField(7, 1) + intField(7, 2), `tensor "w": an array of shape [3] and type int64 needs more than the 16 bytes that are left`},
+		{name + intField(1, 1) + intField(2, 1) + intField(14, 1), `tensor "w": its numbers are in another file, which is not supported`},
+		{name + intField(1, 2) + intField(2, 8) + bytesField(6, "a"), `tensor "w": an array of shape [2] has 1 objects`},
+	} {
+		data := model(initializer(c.tensor))
+		m, err := Read("x", strings.NewReader(data), int64(len(data)))
+		if err != nil {
+			t.Errorf("%q: %v", c.tensor, err)
+			continue
+		}
+		if _, err := m.Graph.Initializers["w"].Array(); err == nil || err.Error() != c.want {
+			t.Errorf("%.60q\ngot  %v\nwant %s", c.tensor, err, c.want)
+		}
+	}
+}
