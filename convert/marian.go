@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"iter"
-	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -468,7 +466,11 @@ func (s *source) marianVocabularies(c *marianConfig, drop bool) error {
 			return err
 		}
 	}
-	s.noteLanguages(maps.All(sourceVocab))
+	s.noteLanguages(func(f func(string, int32)) {
+		for name, id := range sourceVocab {
+			f(name, id)
+		}
+	})
 	s.config.TargetUnk = -1
 	if id, ok := targetVocab["<unk>"]; ok {
 		s.config.TargetUnk = id
@@ -477,13 +479,13 @@ func (s *source) marianVocabularies(c *marianConfig, drop bool) error {
 }
 
 // noteLanguages says so where the model has several target languages.
-func (s *source) noteLanguages(vocab iter.Seq2[string, int32]) {
+func (s *source) noteLanguages(each func(func(token string, id int32))) {
 	first := ""
-	for name := range vocab {
+	each(func(name string, _ int32) {
 		if strings.HasPrefix(name, ">>") && strings.HasSuffix(name, "<<") && (first == "" || name < first) {
 			first = name
 		}
-	}
+	})
 	if len(first) > 4 {
 		s.warnings = append(s.warnings, fmt.Sprintf("the model has several target languages: choose one with --to %s, or begin lines with %s", first[2:len(first)-2], first))
 	}

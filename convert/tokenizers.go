@@ -76,10 +76,14 @@ func (s *source) jsonTokenizer(rows int, drop bool) error {
 		return failure(path, err.Error(), instead)
 	}
 	to, vocab := &s.config, parsed.Vocab
-	for token, id := range vocab.All() {
+	var outside error
+	vocab.Each(func(token string, id int32) {
 		if int(id) >= rows {
-			return failure(path, fmt.Sprintf("gives %q the id %d, outside of the %d rows of the embeddings", token, id, rows), "it belongs to another model")
+			outside = failure(path, fmt.Sprintf("gives %q the id %d, outside of the %d rows of the embeddings", token, id, rows), "it belongs to another model")
 		}
+	})
+	if outside != nil {
+		return outside
 	}
 	if drop {
 		vocab.Remove(int32(rows - 1))
@@ -107,7 +111,7 @@ func (s *source) jsonTokenizer(rows int, drop bool) error {
 	if to.SourceEOS = len(suffix) == 1; to.SourceEOS {
 		to.SourceEOSID = suffix[0]
 	}
-	s.noteLanguages(vocab.All())
+	s.noteLanguages(vocab.Each)
 	if s.sourceTokenizer, err = parsed.Build(); err != nil {
 		return failure(path, err.Error(), instead)
 	}

@@ -98,7 +98,7 @@ func (f *File) parse() error {
 	}
 	var err error
 	var end int64
-	f.Root, end, err = pickle.Read(f.plain, f.plain.Size, pickle.Options{Call: mayCall, Built: f.built})
+	f.Root, end, err = pickle.Read(f.plain, f.plain.Size, pickle.Options{Call: mayCall, Built: f.built, Budget: 8*f.plain.Packed + 16<<20})
 	if err != nil {
 		var refused *pickle.RefusedError
 		if errors.As(err, &refused) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -148,7 +149,7 @@ type pieceList struct {
 
 // find returns the piece with a string.
 func (l pieceList) find(text string) (i int, ok bool) {
-	at, ok := slices.BinarySearchFunc(l.order, text, func(i uint32, text string) int { return strings.Compare(l.pieces[i].text, text) })
+	at, ok := sort.Find(len(l.order), func(k int) int { return strings.Compare(text, l.pieces[l.order[k]].text) })
 	if !ok {
 		return 0, false
 	}
@@ -192,11 +193,10 @@ func (m *spmModel) index() error {
 		to.order = append(to.order, uint32(i))
 	}
 	for _, list := range []pieceList{m.reserved, m.normal} {
-		slices.SortFunc(list.order, func(a, b uint32) int {
-			if c := strings.Compare(m.pieces[a].text, m.pieces[b].text); c != 0 {
-				return c
-			}
-			return int(a) - int(b)
+		sort.Slice(list.order, func(i, j int) bool {
+			a, b := list.order[i], list.order[j]
+			c := strings.Compare(m.pieces[a].text, m.pieces[b].text)
+			return c < 0 || c == 0 && a < b
 		})
 		for k := 1; k < len(list.order); k++ {
 			if i := list.order[k]; m.pieces[list.order[k-1]].text == m.pieces[i].text {
@@ -261,7 +261,7 @@ func (b *builder) vocabIDs(m *spmModel, vocab *Vocab) error {
 		return fmt.Errorf("the vocabulary has no %s", m.unkPiece)
 	}
 	b.unk = unk
-	for text, id := range vocab.All() {
+	vocab.Each(func(text string, id int32) {
 		kind := uint16(kindText)
 		if i, ok := m.reserved.find(text); ok {
 			kind = kindOf(m.pieces[i])
@@ -271,7 +271,7 @@ func (b *builder) vocabIDs(m *spmModel, vocab *Vocab) error {
 			}
 		}
 		b.kinds[id] = kind
-	}
+	})
 	b.kinds[unk] = kindUnknown
 	return nil
 }

@@ -1,11 +1,10 @@
 package text
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
+	"sort"
 	"unicode"
 	"unicode/utf8"
 )
@@ -258,7 +257,8 @@ func (m *pairModel) build(vocab *Vocab) ([]byte, error) {
 	}
 	b.fill(vocab)
 	keys := textKeys{vocab, make([]uint32, 0, vocab.Len())}
-	for text, id := range vocab.All() {
+	for _, i := range vocab.order {
+		text, id := vocab.texts[i], int32(i)
 		if len(text) >= maxPieceBytes {
 			return nil, fmt.Errorf("the token %.40q has %d bytes, must have less than %d", text, len(text), maxPieceBytes)
 		}
@@ -355,8 +355,9 @@ func (m *pairModel) mergeTable(b *builder, vocab *Vocab) error {
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(entries, func(a, b entry) int {
-		return cmp.Or(cmp.Compare(a.left, b.left), cmp.Compare(a.right, b.right), cmp.Compare(a.rank, b.rank))
+	sort.SliceStable(entries, func(i, j int) bool {
+		a, b := &entries[i], &entries[j]
+		return a.left < b.left || a.left == b.left && a.right < b.right
 	})
 	for i := 1; i < len(entries); i++ {
 		if a, b := &entries[i-1], &entries[i]; a.left == b.left && a.right == b.right {

@@ -143,8 +143,8 @@ func (a addedTokens) join(count int, last int32, each func(add func(string, int3
 		return own, nil
 	}
 	return newVocab(count+len(more), last, func(add func(string, int32) error) error {
-		for token, id := range own.All() {
-			if err := add(token, id); err != nil {
+		for _, id := range own.order {
+			if err := add(own.texts[id], int32(id)); err != nil {
 				return err
 			}
 		}

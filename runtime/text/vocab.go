@@ -3,8 +3,7 @@ package text
 import (
 	"errors"
 	"fmt"
-	"iter"
-	"slices"
+	"sort"
 	"strings"
 )
 
@@ -38,7 +37,7 @@ func newVocab(count int, last int32, each func(add func(token string, id int32) 
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(v.order, func(a, b uint32) int { return strings.Compare(v.texts[a], v.texts[b]) })
+	sort.Slice(v.order, func(i, j int) bool { return v.texts[v.order[i]] < v.texts[v.order[j]] })
 	for i := 1; i < len(v.order); i++ {
 		if a, b := v.order[i-1], v.order[i]; v.texts[a] == v.texts[b] {
 			return nil, fmt.Errorf("%.80q is there twice, as %d and as %d", v.texts[a], min(a, b), max(a, b))
@@ -71,8 +70,7 @@ func (v *Vocab) ID(token string) (id int32, ok bool) { return v.joined(token, ""
 
 // joined finds the token left + right.
 func (v *Vocab) joined(left, right string) (id int32, ok bool) {
-	i, ok := slices.BinarySearchFunc(v.order, left, func(id uint32, left string) int {
-		text := v.texts[id]
+	compare := func(text string) int {
 		n := min(len(text), len(left))
 		switch c := strings.Compare(text[:n], left[:n]); {
 		case c != 0:
@@ -81,33 +79,32 @@ func (v *Vocab) joined(left, right string) (id int32, ok bool) {
 			return -1
 		}
 		return strings.Compare(text[n:], right)
-	})
+	}
+	i, ok := sort.Find(len(v.order), func(i int) int { return -compare(v.texts[v.order[i]]) })
 	if !ok {
 		return 0, false
 	}
 	return int32(v.order[i]), true
 }
 
-// All are the tokens and their ids, in order of the tokens.
-func (v *Vocab) All() iter.Seq2[string, int32] {
-	return func(yield func(string, int32) bool) {
-		for _, id := range v.order {
-			if !yield(v.texts[id], int32(id)) {
-				return
-			}
-		}
+// Each calls f for the tokens and their ids, in order of the tokens.
+func (v *Vocab) Each(f func(token string, id int32)) {
+	for _, id := range v.order {
+		f(v.texts[id], int32(id))
 	}
 }
 
 // Remove takes out the token with the id, if there is one.
 func (v *Vocab) Remove(id int32) {
-	v.order = slices.DeleteFunc(v.order, func(o uint32) bool { return o == uint32(id) })
-	last := uint32(0)
+	if id < 0 || int(id) >= len(v.texts) {
+		return
+	}
+	v.texts[id] = ""
+	order, last := v.order[:0], uint32(0)
 	for _, o := range v.order {
-		last = max(last, o)
+		if o != uint32(id) {
+			order, last = append(order, o), max(last, o)
+		}
 	}
-	if int(id) < len(v.texts) {
-		v.texts[id] = ""
-	}
-	v.texts = v.texts[:min(int(last)+1, len(v.texts))]
+	v.order, v.texts = order, v.texts[:last+1]
 }
