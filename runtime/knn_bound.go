@@ -61,22 +61,19 @@ func (c *Classifier) prepare(q *query, x []float64, q8 []int8) {
 	product := c.metric.kind == cosine || c.metric.kind == dotProduct
 	top := 0.0
 	if product {
-		for _, v := range x {
-			top = max(top, math.Abs(v))
-		}
-		_, e := math.Frexp(top)
+		_, e := math.Frexp(largest64(x))
 		q.own = math.Ldexp(1, -max(e, -500))
-		top = 0
 		for j, v := range x {
 			y[j] = v * q.own
-			top = max(top, math.Abs(y[j]))
 		}
+		top = largest64(y)
 		q.base = float64(dot64(y, k.center) / k.unit)
 	} else {
-		for j, v := range x {
-			y[j] = (v - k.center[j]) / k.unit
-			top = max(top, math.Abs(y[j]))
+		inv := 1 / k.unit // exact: a power of two
+		for j, center := range k.center {
+			y[j] = (x[j] - center) * inv
 		}
+		top = largest64(y)
 	}
 	if !(top < far) {
 		q.exhaustive = true
@@ -90,43 +87,69 @@ func (c *Classifier) prepare(q *query, x []float64, q8 []int8) {
 		} else {
 			y[k.cfg.Head] -= k.cfg.Tail
 		}
-		top = 0
-		for _, v := range y {
-			top = max(top, math.Abs(v))
-		}
+		top = largest64(y)
 	}
 	if k.cfg.Class == ClassDifference {
-		q.scale = k.commonScale
+		c.roundDifference(q, y, q8, top)
 	} else {
-		q.scale = float32(top / 127)
+		c.roundProduct(q, y, q8, top, lost)
 	}
-	s := float64(q.scale)
+}
+
+// largest64 is the largest magnitude in x, 0 of nothing.
+func largest64(x []float64) (top float64) {
+	for _, v := range x {
+		if v = math.Abs(v); v > top {
+			top = v
+		}
+	}
+	return top
+}
+
+// roundProduct makes int8 of y, whose largest magnitude is top, with a scale of its own.
+func (c *Classifier) roundProduct(q *query, y []float64, q8 []int8, top, lost float64) {
+	s, inv := 0.0, 0.0
+	if top > 0x1p-100 {
+		q.scale = float32(top / 127)
+		s = float64(q.scale)
+		inv = 1 / s
+	}
 	var sum2 int64
-	var l1, l2, largest, y1, y2 float64
+	var left, y2 float64
+	for j, v := range y {
+		n := math.RoundToEven(v * inv) // at most 127: the scale is right to 2^-24
+		q8[j] = int8(n)
+		sum2 += int64(q8[j]) * int64(q8[j])
+		r := v - float64(n*s)
+		left += float64(r * r)
+		y2 += float64(v * v)
+	}
+	q.hat2 = float64(float64(s*s) * float64(sum2))
+	q.square = y2
+	q.length = math.Sqrt(y2) * (1 + c.relative)
+	q.residual = float64(math.Sqrt(left)*(1+c.relative)) + float64(q.length*0x1p-50) + lost
+}
+
+// roundDifference makes int8 of y with the scale of all rows.
+func (c *Classifier) roundDifference(q *query, y []float64, q8 []int8, top float64) {
+	q.scale = c.m.commonScale
+	s := float64(q.scale)
+	var l1, largest, y1 float64
 	for j, v := range y {
 		n := 0.0
 		if s > 0 {
 			n = max(min(math.RoundToEven(v/s), 127), -127)
 		}
 		q8[j] = int8(n)
-		sum2 += int64(q8[j]) * int64(q8[j])
 		r := math.Abs(v - float64(n*s))
 		l1 += r
-		l2 += float64(r * r)
 		largest = max(largest, r)
 		y1 += math.Abs(v)
-		y2 += float64(v * v)
 	}
-	q.hat2 = float64(float64(s*s) * float64(sum2))
-	q.square = y2
-	q.length = math.Sqrt(y2) * (1 + c.relative)
-	switch c.metric.kind {
-	case manhattan, minkowski:
-		q.residual = float64(l1*(1+c.relative)) + float64(y1*0x1p-50)
-	case chebyshev:
+	if c.metric.kind == chebyshev {
 		q.residual = float64(largest*(1+c.relative)) + float64(top*0x1p-50)
-	default:
-		q.residual = float64(math.Sqrt(l2)*(1+c.relative)) + float64(q.length*0x1p-50) + lost
+	} else {
+		q.residual = float64(l1*(1+c.relative)) + float64(y1*0x1p-50)
 	}
 }
 

@@ -156,7 +156,8 @@ func (c *Classifier) scanTile(p *knnPart, at, n int) {
 		queries := min(scanQueries, c.count-first)
 		c.sums(p.acc[:queries*n], first, queries, at, n)
 		for _, j := range c.survivors(p, p.acc[:queries*n], first, at, n) {
-			i, row := first+int(j)/n, at+int(j)%n
+			q := uint32(j) / uint32(n)
+			i, row := first+int(q), at+int(uint32(j)-q*uint32(n))
 			s := &p.searches[i]
 			if row >= c.m.cfg.Rows {
 				continue // padding
@@ -424,6 +425,9 @@ func (c *Classifier) sampleRows(p *knnPart, from, to int) {
 	for piece := range pieces {
 		at := from + tiles*piece/pieces*rows
 		n := min(rows, to-at)
+		if next := from + tiles*(piece+1)/pieces*rows; piece+1 < pieces {
+			kernels.Fetch(c.m.codes.Data[next*c.m.codes.K : min(next+rows, to)*c.m.codes.K])
+		}
 		for i := range c.count {
 			c.boundNear(p, i)
 		}
@@ -431,7 +435,9 @@ func (c *Classifier) sampleRows(p *knnPart, from, to int) {
 			queries := min(scanQueries, c.count-first)
 			c.sums(p.acc[:queries*n], first, queries, at, n)
 			for _, j := range c.survivors(p, p.acc[:queries*n], first, at, n) {
-				c.sample(&p.searches[first+int(j)/n], &c.queries[first+int(j)/n], p.acc[j], at+int(j)%n)
+				q := uint32(j) / uint32(n)
+				i, row := first+int(q), at+int(uint32(j)-q*uint32(n))
+				c.sample(&p.searches[i], &c.queries[i], p.acc[j], row)
 			}
 		}
 	}
