@@ -324,15 +324,7 @@ loop: // sixteen k
 	SDOT_4S(c, wc, x, i); \
 	SDOT_4S(d, wd, x, i)
 
-// PAIRED is FOUR1 that loads the next four k, at o, two registers at a time; SINGLE loads one beside each product.
-#define PAIRED(i, wa, wb, wc, wd, x, a, b, c, d, o, f, g, h, j) \
-	FLDPQ (o)(R4), (f, g);    \
-	SDOT_4S(a, wa, x, i);     \
-	SDOT_4S(b, wb, x, i);     \
-	FLDPQ (o+32)(R4), (h, j); \
-	SDOT_4S(c, wc, x, i);     \
-	SDOT_4S(d, wd, x, i)
-
+// SINGLE is FOUR1 that loads one register of the next four k, at o, beside each product.
 #define SINGLE(i, wa, wb, wc, wd, x, a, b, c, d, o, f, g, h, j) \
 	SDOT_4S(a, wa, x, i); \
 	FMOVQ (o)(R4), f;     \
@@ -345,77 +337,70 @@ loop: // sixteen k
 
 // Sixteen k from o on, with x in register x, weights in V0-V3 and V4-V7 by turns: TURN loads the first of the next sixteen,
 // TURNEND does not. Even and odd fours of k have sums of their own, to hide the latency.
-#define TURN3(four, o, x) \
-	four(0, 0, 1, 2, 3, x, 16, 17, 18, 19, o+64, F4, F5, F6, F7);  \
-	four(1, 4, 5, 6, 7, x, 20, 21, 22, 23, o+128, F0, F1, F2, F3); \
-	four(2, 0, 1, 2, 3, x, 16, 17, 18, 19, o+192, F4, F5, F6, F7)
+#define TURN3(o, x) \
+	SINGLE(0, 0, 1, 2, 3, x, 16, 17, 18, 19, o+64, F4, F5, F6, F7);  \
+	SINGLE(1, 4, 5, 6, 7, x, 20, 21, 22, 23, o+128, F0, F1, F2, F3); \
+	SINGLE(2, 0, 1, 2, 3, x, 16, 17, 18, 19, o+192, F4, F5, F6, F7)
 
-#define TURN(four, o, x) \
-	TURN3(four, o, x); \
-	four(3, 4, 5, 6, 7, x, 20, 21, 22, 23, o+256, F0, F1, F2, F3)
+#define TURN(o, x) \
+	TURN3(o, x); \
+	SINGLE(3, 4, 5, 6, 7, x, 20, 21, 22, 23, o+256, F0, F1, F2, F3)
 
-#define TURNEND(four, o, x) \
-	TURN3(four, o, x); \
+#define TURNEND(o, x) \
+	TURN3(o, x); \
 	FOUR1(3, 4, 5, 6, 7, x, 20, 21, 22, 23)
 
-// GEMV is one row of x by all blocks, one after another: 64 k a turn, entered where K is no multiple of 64 at its second,
-// third or fourth quarter. Loads set the pace: beside the 68 that 64 products need, a prefetch a line would be 16 more, so
-// there is one a turn, a page ahead, where the hardware's own stream has to begin anew. R8 is minus the k of the part of a
-// turn that is left out, R9 its bytes of weights, R7 is K up to a multiple of 64.
-#define GEMV(four) \
+// QUADS is TURN with loads of four registers, which take no longer than two of two, and QUADSEND is TURNEND.
+#define LOW VLD1.P 64(R4), [V0.B16, V1.B16, V2.B16, V3.B16]
+#define HIGH VLD1.P 64(R4), [V4.B16, V5.B16, V6.B16, V7.B16]
+
+#define QUADS3(x) \
+	HIGH;                                       \
+	FOUR1(0, 0, 1, 2, 3, x, 16, 17, 18, 19);    \
+	LOW;                                        \
+	FOUR1(1, 4, 5, 6, 7, x, 20, 21, 22, 23);    \
+	HIGH;                                       \
+	FOUR1(2, 0, 1, 2, 3, x, 16, 17, 18, 19)
+
+#define QUADS(x) \
+	QUADS3(x); \
+	LOW;       \
+	FOUR1(3, 4, 5, 6, 7, x, 20, 21, 22, 23)
+
+#define QUADSEND(x) \
+	QUADS3(x); \
+	FOUR1(3, 4, 5, 6, 7, x, 20, 21, 22, 23)
+
+// One row of x by all blocks, one after another: 64 k a turn, entered where K is no multiple of 64 at its second, third or fourth
+// quarter. Loads set the pace: beside the 68 registers that 64 products need, a prefetch a line would be 16 more, so there is one a
+// turn, a page ahead, where the hardware's own stream has to begin anew. R8 is minus the k of the part of a turn that is left out, R7
+// is K up to a multiple of 64.
+#define PARTIAL \
 	ANDS $48, R7, R8;    \
 	SUB  $64, R8, R8;    \
 	CSEL EQ, ZR, R8, R8; \
-	SUB  R8, R7, R7;     \
-	LSL  $4, R8, R9;     \
-block: \
+	SUB  R8, R7, R7
+
+#define BLOCKSTART \
 	MOVD R1, R2; \
 	MOVD R7, R5; \
-	ZERO(V16); \
-	ZERO(V17); \
-	ZERO(V18); \
-	ZERO(V19); \
-	ZERO(V20); \
-	ZERO(V21); \
-	ZERO(V22); \
-	ZERO(V23); \
-	CBZ  R8, loop; \
-	FLDPQ   (R4), (F0, F1);  \
-	FMOVQ.P 16(R2), F8;      \
-	FLDPQ   32(R4), (F2, F3); \
-	ADD     R9, R4;          \
-	CMP     $-32, R8;        \
-	BGT     quarter1;        \
-	BEQ     quarter2;        \
-	B       quarter3;        \
-loop: \
-	FMOVQ   (R4), F0;   \
-	FMOVQ.P 16(R2), F8; \
-	FMOVQ   16(R4), F1; \
-	FMOVQ   32(R4), F2; \
-	FMOVQ   48(R4), F3; \
-	PRFM    4096(R4), PLDL1STRM; \
-	TURN(four, 0, 8);    \
-	FMOVQ.P 16(R2), F8;  \
-quarter1: \
-	TURN(four, 256, 8);  \
-	FMOVQ.P 16(R2), F8;  \
-quarter2: \
-	TURN(four, 512, 8);  \
-	FMOVQ.P 16(R2), F8;  \
-quarter3: \
-	TURNEND(four, 768, 8); \
-	SUBS    $64, R5;    \
-	ADD     $1024, R4;  \
-	BGT     loop;       \
-	VADD    V20.S4, V16.S4, V16.S4; \
-	VADD    V21.S4, V17.S4, V17.S4; \
-	VADD    V22.S4, V18.S4, V18.S4; \
-	VADD    V23.S4, V19.S4, V19.S4; \
-	VST1.P  [V16.S4, V17.S4, V18.S4, V19.S4], 64(R0); \
-	SUBS    $16, R6;    \
-	BGT     block;      \
-	RET
+	ZERO(V16);   \
+	ZERO(V17);   \
+	ZERO(V18);   \
+	ZERO(V19);   \
+	ZERO(V20);   \
+	ZERO(V21);   \
+	ZERO(V22);   \
+	ZERO(V23)
+
+#define BLOCKEND(block) \
+	VADD   V20.S4, V16.S4, V16.S4; \
+	VADD   V21.S4, V17.S4, V17.S4; \
+	VADD   V22.S4, V18.S4, V18.S4; \
+	VADD   V23.S4, V19.S4, V19.S4; \
+	VST1.P [V16.S4, V17.S4, V18.S4, V19.S4], 64(R0); \
+	SUBS   $16, R6; \
+	BGT    block
 
 // func gemvS8DOT(acc *int32, x *int8, w *int8, n int, k int)
 TEXT ·gemvS8DOT(SB), NOSPLIT, $0-40
@@ -424,15 +409,78 @@ TEXT ·gemvS8DOT(SB), NOSPLIT, $0-40
 	MOVD w+16(FP), R4
 	MOVD n+24(FP), R6
 	MOVD k+32(FP), R7
-	GEMV(PAIRED)
+	PARTIAL
+block:
+	BLOCKSTART
+	LOW
+	FMOVQ.P 16(R2), F8
+	CBZ     R8, whole
+	CMP     $-32, R8
+	BGT     quarter1
+	BEQ     quarter2
+	B       quarter3
+loop:
+	LOW
+	FMOVQ.P 16(R2), F8
+whole:
+	PRFM    4096(R4), PLDL1STRM
+	QUADS(8)
+	FMOVQ.P 16(R2), F8
+quarter1:
+	QUADS(8)
+	FMOVQ.P 16(R2), F8
+quarter2:
+	QUADS(8)
+	FMOVQ.P 16(R2), F8
+quarter3:
+	QUADSEND(8)
+	SUBS    $64, R5
+	BGT     loop
+	BLOCKEND(block)
+	RET
 
 // func gemvS8DOTA55(acc *int32, x *int8, w *int8, n int, k int)
 //
-// For the Cortex-A55, where a load of two registers takes longer than two loads and nothing issues beside it.
+// For the Cortex-A55, where a load of several registers takes longer than as many loads and nothing issues beside it. R9: bytes of weights
+// of the part of a turn that is left out.
 TEXT ·gemvS8DOTA55(SB), NOSPLIT, $0-40
 	MOVD acc+0(FP), R0
 	MOVD x+8(FP), R1
 	MOVD w+16(FP), R4
 	MOVD n+24(FP), R6
 	MOVD k+32(FP), R7
-	GEMV(SINGLE)
+	PARTIAL
+	LSL  $4, R8, R9
+block:
+	BLOCKSTART
+	CBZ  R8, loop
+	FLDPQ   (R4), (F0, F1)
+	FMOVQ.P 16(R2), F8
+	FLDPQ   32(R4), (F2, F3)
+	ADD     R9, R4
+	CMP     $-32, R8
+	BGT     quarter1
+	BEQ     quarter2
+	B       quarter3
+loop:
+	FMOVQ   (R4), F0
+	FMOVQ.P 16(R2), F8
+	FMOVQ   16(R4), F1
+	FMOVQ   32(R4), F2
+	FMOVQ   48(R4), F3
+	PRFM    4096(R4), PLDL1STRM
+	TURN(0, 8)
+	FMOVQ.P 16(R2), F8
+quarter1:
+	TURN(256, 8)
+	FMOVQ.P 16(R2), F8
+quarter2:
+	TURN(512, 8)
+	FMOVQ.P 16(R2), F8
+quarter3:
+	TURNEND(768, 8)
+	SUBS    $64, R5
+	ADD     $1024, R4
+	BGT     loop
+	BLOCKEND(block)
+	RET

@@ -28,7 +28,7 @@
 	SUB  $4, R9
 
 // Four bytes of sixteen rows, in V0-V3, by x of their upper columns in xu and of their lower ones in xl. Products in V24-V31, two partial
-// sums a row in V16-V23. LOAD comes when V0-V3 are done with.
+// sums a row in V16-V23. Load comes when V0-V3 are done with.
 #define UNPACK \
 	VSHL $4, V0.H8, V4.H8; \
 	VSHL $4, V1.H8, V5.H8; \
@@ -112,13 +112,16 @@ loop: // sixteen bytes a row
 	RET
 
 // DOT is FOUR for dotprod, with x of sixteen bytes in V8 and V9, element i.
-#define DOT(i, load, o) \
+#define QUAD VLD1.P 64(R4), [V0.B16, V1.B16, V2.B16, V3.B16]
+#define NOQUAD
+
+#define DOT(i, load) \
 	UNPACK;               \
 	SDOT_4S(16, 0, 8, i); \
 	SDOT_4S(17, 1, 8, i); \
 	SDOT_4S(18, 2, 8, i); \
 	SDOT_4S(19, 3, 8, i); \
-	load(o);              \
+	load;                 \
 	SDOT_4S(20, 4, 9, i); \
 	SDOT_4S(21, 5, 9, i); \
 	SDOT_4S(22, 6, 9, i); \
@@ -135,15 +138,14 @@ block:
 	ZERO4(V20, V21, V22, V23)
 loop: // sixteen bytes a row
 	FMOVQ.P 16(R2), F8
-	LOAD(0)
+	QUAD
 	FMOVQ.P 16(R3), F9
 	PRFM    4096(R4), PLDL1STRM
-	DOT(0, LOAD, 64)
-	DOT(1, LOAD, 128)
-	DOT(2, LOAD, 192)
-	DOT(3, NOLOAD, 0)
+	DOT(0, QUAD)
+	DOT(1, QUAD)
+	DOT(2, QUAD)
+	DOT(3, NOQUAD)
 	SUBS    $16, R5
-	ADD     $256, R4
 	BGT     loop
 	VADD    V20.S4, V16.S4, V16.S4
 	VADD    V21.S4, V17.S4, V17.S4

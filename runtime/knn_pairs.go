@@ -21,13 +21,6 @@ import (
 // The first is better unless the nearest rows are nearer than the center is. Products are bounded as those of int8 rows. With many queries
 // the matrix kernel on the int8 rows is faster.
 
-const (
-	// pairPiece is how many rows are scanned at a time: those that pass fill half of what may wait.
-	pairPiece = pendingRows / 2
-	// pairSample pieces, evenly spread, are scanned before the others, for a first threshold.
-	pairSample = 24
-)
-
 // pairs is the part of a knn that describes them.
 type pairs struct {
 	plane
@@ -90,51 +83,6 @@ func (c *Classifier) boundPairs(coarse, fine *kernels.Bound, q *query, tau float
 	setBound(coarse, &v)
 }
 
-// scanPairs searches a part of the rows for the one query there is. The fine bits of the rows that passed in one piece are on their way from
-// memory while the next piece is scanned.
-func (c *Classifier) scanPairs(p *knnPart, from, to int) {
-	codes := &c.scanned.codes
-	piece := max(min(pairPiece, (256<<10)/codes.K&^15), 16)
-	pieces := (to - from + piece - 1) / piece
-	sums := func(acc []int32, at int) []int32 {
-		n := min(piece, to-at)
-		c.set.GemvS4(acc[:n], c.q8[:2*codes.K], codes.Data[at*codes.K:(at+n)*codes.K])
-		return acc[:n]
-	}
-	s, sampled := &p.searches[0], 0
-	if s.samples = s.samples[:0]; c.opt.K <= maxSample {
-		sampled = min(pieces, pairSample)
-	}
-	for i := range sampled { // their sums stay in p.acc
-		at := from + pieces*i/sampled*piece
-		acc := sums(p.acc[i*piece:], at)
-		c.boundNear(p, 0)
-		for _, j := range c.survivors(p, acc, 0, at, len(acc)) {
-			c.sample(s, &c.queries[0], acc[j], at+int(j))
-		}
-	}
-	c.rankSamples(p, 0)
-	next, waiting := 0, 0
-	for i := range pieces {
-		at, acc := from+i*piece, p.acc[sampled*piece:]
-		if next < sampled && pieces*next/sampled == i {
-			acc = p.acc[next*piece:][:min(piece, to-at)]
-			next++
-		} else {
-			acc = sums(acc, at)
-		}
-		for _, j := range c.survivors(p, acc, 0, at, len(acc)) {
-			if row := at + int(j); row < c.m.cfg.Rows {
-				kernels.Fetch(c.m.pairs.fine[row*codes.K:][:codes.K])
-				s.pending = append(s.pending, pendingRow{int32(row), acc[j]})
-			}
-		}
-		waiting = c.refine(p, waiting)
-	}
-	c.refine(p, waiting)
-	c.rankPassed(p, 0)
-}
-
 // refine looks at more bits of the first n rows that wait, ranks those that pass, and returns how many are left to wait.
 func (c *Classifier) refine(p *knnPart, n int) (left int) {
 	k, s := c.m.pairs, &p.searches[0]
@@ -142,7 +90,7 @@ func (c *Classifier) refine(p *knnPart, n int) (left int) {
 	if c.metric.kind == euclidean {
 		length = k.norm
 	}
-	rows, more := p.idx[:n], p.acc[len(p.acc)-pairPiece:][:n]
+	rows, more := p.idx[:n], p.acc[len(p.acc)-onePiece:][:n]
 	for j, r := range s.pending[:n] {
 		rows[j] = r.row
 	}

@@ -87,12 +87,9 @@ func (c *Classifier) runAll() error {
 	for i := range c.count {
 		c.prepare(&c.queries[i], c.x[i*d:(i+1)*d], c.q8[i*k:(i+1)*k])
 	}
-	// Rows of a tile: as many as scratch, the work of a call and (for one query, bound by memory) its time allow.
+	// Rows of a tile: as many as scratch and the work of a call allow.
 	c.rowsAt = scanSums / max(n, 1)
 	c.rowsAt = max(min(c.rowsAt, scanWork/(max(n, 1)*k))&^63, 16)
-	if n == 1 {
-		c.rowsAt = max(min(scanSums, (256<<10)/k)&^15, 16)
-	}
 	parts := len(c.parts)
 	work := threads.Work{Kind: threads.Other, MACs: int64(c.count) * int64(len(c.m.codes.Data))}
 	c.pool.Run(parts, parts, work, c.scan)
@@ -115,8 +112,8 @@ func (c *Classifier) scanPart(_, part int) {
 		scan = scan || !c.queries[i].exhaustive
 	}
 	switch {
-	case scan && c.byPairs:
-		c.scanPairs(p, from, to)
+	case scan && c.count == 1:
+		c.scanOne(p, from, to)
 	case scan:
 		c.sampleRows(p, from, to)
 		for at := from; at < to; at += c.rowsAt {
@@ -131,11 +128,15 @@ func (c *Classifier) scanPart(_, part int) {
 
 // sums computes the products or differences of some queries with n rows, from row at on.
 func (c *Classifier) sums(acc []int32, first, queries, at, n int) {
-	w := &c.m.codes
+	k := c.scanned
+	w := &k.codes
 	if c.file.Narrowed() {
-		k := c.m
 		c.file.Use(modelfile.Bytes(w.Data[at*w.K:(at+n)*w.K]), modelfile.Bytes(w.Scale[at:at+n]), modelfile.Bytes(w.Sum[at:at+n]),
 			modelfile.Bytes(k.residual[at:at+n]), modelfile.Bytes(k.norm[at:at+n]), modelfile.Bytes(k.length[at:at+n]))
+	}
+	if c.byPairs {
+		c.set.GemvS4(acc, c.q8[:2*w.K], w.Data[at*w.K:(at+n)*w.K])
+		return
 	}
 	x, rows := c.q8[first*w.K:(first+queries)*w.K], w.Data[at*w.K:(at+n)*w.K]
 	switch {
