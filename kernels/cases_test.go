@@ -161,10 +161,11 @@ var cases = []opCase{
 		o.f[0], o.f[1], o.f[2] = make([]float32, positions), caseFloats(r, dim), caseFloats(r, Pad16(positions)*dim)
 		return func(s *Set, o *operands) { s.Scores(o.f[0], o.f[1], o.f[2], 0.125) }
 	}},
-	{"AppendScores", func(r *rand.Rand, o *operands) func(s *Set, o *operands) {
-		positions, dim := 1+r.IntN(70), r.IntN(40)
-		o.f[0], o.f[1], o.f[2], o.f[3] = make([]float32, positions), caseFloats(r, dim), caseFloats(r, Pad16(positions)*dim), caseFloats(r, dim)
-		return func(s *Set, o *operands) { s.AppendScores(o.f[0], o.f[1], o.f[2], o.f[3], 0.125) }
+	{"StoreKeys", func(r *rand.Rand, o *operands) func(s *Set, o *operands) {
+		n, dim := r.IntN(40), r.IntN(70)
+		stride := dim + r.IntN(9)
+		o.f[0], o.f[1] = caseFloats(r, Pad16(n)*dim), caseFloats(r, max((n-1)*stride+dim, 0))
+		return func(s *Set, o *operands) { s.StoreKeys(o.f[0], o.f[1], n, dim, stride) }
 	}},
 	{"WeightedSum", func(r *rand.Rand, o *operands) func(s *Set, o *operands) {
 		n, rows := r.IntN(80), r.IntN(20)

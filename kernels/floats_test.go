@@ -352,6 +352,24 @@ func TestScores(t *testing.T) {
 	})
 }
 
+func TestStoreKeys(t *testing.T) {
+	eachRow(t, "StoreKeys", func(t *testing.T, s, gen Set, r *rand.Rand, x []float32, what string) {
+		// x is the first key; 1 to 40 positions.
+		if len(x) > 130 {
+			return
+		}
+		n, stride := 1+r.IntN(40), len(x)+r.IntN(20)
+		k := odd(r, randomF32(r, (n-1)*stride+len(x)))
+		copy(k, x)
+		got := odd(r, randomF32(r, Pad16(n)*len(x)))
+		want := slices.Clone(got)
+		gen.StoreKeys(want, k, n, len(x), stride)
+		s.StoreKeys(got, k, n, len(x), stride)
+		compareF32(t, got, want, fmt.Sprint(what, " positions ", n, " stride ", stride))
+		intact(t, got, what)
+	})
+}
+
 func TestWeightedSum(t *testing.T) {
 	eachRow(t, "WeightedSum", func(t *testing.T, s, gen Set, r *rand.Rand, x []float32, what string) {
 		// x holds the weights; rows of 1 to 70 elements.
@@ -434,7 +452,7 @@ func TestNoAllocations(t *testing.T) {
 			s.Exp(y, x)
 			s.Dot(x, y)
 			s.Scores(dst[:4], x[:8], dst, 1)
-			s.AppendScores(dst[:4], x[:8], dst, y, 1)
+			s.StoreKeys(dst, y, 4, 8, 8)
 			s.WeightedSum(dst[:16], x[:2], y, 16)
 			s.ArgMax(x)
 			s.TopK(idx, val, x)

@@ -323,38 +323,99 @@ last:
 	VZEROUPPER
 	RET
 
-// func appendScoresAVX512(dst, q, kb, key *float32, dim, lane int, scale float32)
+// func storeKeysAVX512(kb, k *float32, n, dim, stride int)
 //
-// One block whose lane becomes key: lanes up to it of dst, as scoresAVX512. A key of one position lies in as many lines as it has
-// elements: they are written while they pass by.
-TEXT ·appendScoresAVX512(SB), NOSPLIT, $0-52
-	MOVQ dst+0(FP), DI
-	MOVQ q+8(FP), SI
-	MOVQ kb+16(FP), DX
-	MOVQ key+24(FP), R10
-	MOVQ dim+32(FP), R11
-	MOVQ lane+40(FP), CX
-	MOVL $1, AX
-	SHLL CX, AX
-	KMOVW AX, K1 // the lane
-	ADDL AX, AX
-	DECL AX
-	KMOVW AX, K3 // and those before
-	VPXORD Z0, Z0, Z0
+// kb[j*16+p] = k[p*stride+j], 0 from p = n on. Sixteen elements of sixteen rows, Z0-Z15, are turned at a time.
+
+// KEYROW loads the next row, if there is one.
+#define KEYROW(z) \
+	VMOVUPS (R8), z; \
+	ADDQ    R11, R8; \
+	DECQ    CX;      \
+	JEQ     turn
+
+// LANES4 turns what four rows a to d have in each lane: element i of the four rows into register i of w to z.
+#define LANES4(a, b, c, d, w, x, y, z) \
+	VUNPCKLPS b, a, Z28;   \
+	VUNPCKHPS b, a, Z29;   \
+	VUNPCKLPS d, c, Z30;   \
+	VUNPCKHPS d, c, Z31;   \
+	VUNPCKLPD Z30, Z28, w; \
+	VUNPCKHPD Z30, Z28, x; \
+	VUNPCKLPD Z31, Z29, y; \
+	VUNPCKHPD Z31, Z29, z
+
+// STORELANES: a to d hold element i of four rows each, of i, i + 4, i + 8 and i + 12 a lane: four times sixteen rows.
+#define STORELANES(i, a, b, c, d) \
+	VSHUFF32X4 $0x88, b, a, Z28;    \
+	VSHUFF32X4 $0xdd, b, a, Z29;    \
+	VSHUFF32X4 $0x88, d, c, Z30;    \
+	VSHUFF32X4 $0xdd, d, c, Z31;    \
+	VSHUFF32X4 $0x88, Z30, Z28, a;  \
+	VSHUFF32X4 $0x88, Z31, Z29, b;  \
+	VSHUFF32X4 $0xdd, Z30, Z28, c;  \
+	VSHUFF32X4 $0xdd, Z31, Z29, d;  \
+	VMOVUPS a, (i*64)(DI);          \
+	VMOVUPS b, (i*64+256)(DI);      \
+	VMOVUPS c, (i*64+512)(DI);      \
+	VMOVUPS d, (i*64+768)(DI)
+
+TEXT ·storeKeysAVX512(SB), NOSPLIT, $0-40
+	MOVQ kb+0(FP), DI
+	MOVQ k+8(FP), SI
+	MOVQ n+16(FP), R9
+	MOVQ dim+24(FP), R10
+	MOVQ stride+32(FP), R11
 loop:
-	VMOVUPS      (DX), Z1
-	VBROADCASTSS (R10), K1, Z1
-	VMOVUPS      Z1, (DX)
-	VMULPS.BCST  (SI), Z1, Z1
-	VADDPS       Z1, Z0, Z0
-	ADDQ $64, DX
-	ADDQ $4, R10
-	ADDQ $4, SI
-	DECQ R11
+	MOVQ SI, R8
+	MOVQ R9, CX
+	CMPQ CX, $16
+	JEQ  load
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+load:
+	KEYROW(Z0)
+	KEYROW(Z1)
+	KEYROW(Z2)
+	KEYROW(Z3)
+	KEYROW(Z4)
+	KEYROW(Z5)
+	KEYROW(Z6)
+	KEYROW(Z7)
+	KEYROW(Z8)
+	KEYROW(Z9)
+	KEYROW(Z10)
+	KEYROW(Z11)
+	KEYROW(Z12)
+	KEYROW(Z13)
+	KEYROW(Z14)
+	VMOVUPS (R8), Z15
+turn:
+	LANES4(Z0, Z1, Z2, Z3, Z0, Z1, Z2, Z3)
+	LANES4(Z4, Z5, Z6, Z7, Z4, Z5, Z6, Z7)
+	LANES4(Z8, Z9, Z10, Z11, Z8, Z9, Z10, Z11)
+	LANES4(Z12, Z13, Z14, Z15, Z12, Z13, Z14, Z15)
+	STORELANES(0, Z0, Z4, Z8, Z12)
+	STORELANES(1, Z1, Z5, Z9, Z13)
+	STORELANES(2, Z2, Z6, Z10, Z14)
+	STORELANES(3, Z3, Z7, Z11, Z15)
+	ADDQ $64, SI
+	ADDQ $1024, DI
+	SUBQ $16, R10
 	JGT  loop
-	VBROADCASTSS scale+48(FP), Z1
-	VMULPS  Z1, Z0, Z0
-	VMOVUPS Z0, K3, (DI)
 	VZEROUPPER
 	RET
 

@@ -21,6 +21,7 @@ func generic() Set {
 		Add:         addGeneric,
 		Scale:       scaleGeneric,
 		Dot:         dotGeneric,
+		StoreKeys:   storeKeysGeneric,
 		Scores:      scoresGeneric,
 		WeightedSum: weightedSumGeneric,
 		L1S8:        l1S8Generic,
@@ -315,6 +316,26 @@ func addGeneric(dst, x []float32) {
 func scaleGeneric(dst []float32, s float32) {
 	for i, v := range dst {
 		dst[i] = float32(v * s)
+	}
+}
+
+// storeKeysGeneric takes sixteen elements of a position at a time: one line is read and sixteen are written, which stay at hand for the
+// next position.
+func storeKeysGeneric(kb, k []float32, n, dim, stride int) {
+	if n == 0 || dim == 0 {
+		return
+	}
+	kb, k = cut(kb, Pad16(n)*dim), cut(k, (n-1)*stride+dim)
+	if n%Lanes != 0 {
+		clear(kb[n/Lanes*Lanes*dim:])
+	}
+	for j := 0; j < dim; j += 16 {
+		for p := range n {
+			b := kb[p/Lanes*Lanes*dim+j*Lanes+p%Lanes:]
+			for i, v := range k[p*stride+j:][:min(dim-j, 16)] {
+				b[i*Lanes] = v
+			}
+		}
 	}
 }
 

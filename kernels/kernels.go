@@ -92,6 +92,10 @@ type Set struct {
 	// Dot returns Σ x[i]*y[i] for i < len(x), in 16 lanes.
 	Dot func(x, y []float32) float32
 
+	// StoreKeys puts the keys of n positions, rows of dim floats stride apart in k, into the blocks that Scores reads: kb[(p/16)*16*dim
+	// + j*16 + p%16] = k[p*stride+j], and 0 for what the last block has beyond n. kb does not overlap k.
+	StoreKeys func(kb, k []float32, n, dim, stride int)
+
 	// Scores computes dst[p] = (Σ q[d]*kb[d, p]) * scale, summed over d in order from 0. kb holds the keys in blocks
 	// [pos/16][headDim][16], headDim = len(q), so that lanes are positions; the last block is present whole.
 	Scores func(dst, q, kb []float32, scale float32)
@@ -136,8 +140,6 @@ type Set struct {
 	// function.
 	lstm func(h, c, gates *float32, n int)
 	gru  func(h, x, p *float32, n int)
-
-	appendScores func(dst, q, kb, key []float32, scale float32) // AppendScores in one pass, or nil; nothing is empty, and kb has all blocks
 
 	cols int // weight rows that Linear takes to GemmS8 at a time; 0: tileCols
 }

@@ -48,7 +48,7 @@ func fenced[T any](f *fence, x []T, atEnd bool) []T {
 // store outside a slice is a fault, prefetches are not.
 func TestPageEdges(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 8))
-	var f [6]*fence
+	var f [7]*fence
 	for i := range f {
 		f[i] = newFence(t, 64<<10)
 	}
@@ -109,6 +109,7 @@ func TestPageEdges(t *testing.T) {
 						const dim = 24
 						query, kb := fenced(f[4], randomF32(r, dim), atEnd), fenced(f[5], randomF32(r, dim*Pad16(n)), atEnd)
 						s.Scores(x, query, kb, 0.5)
+						s.StoreKeys(kb, fenced(f[6], randomF32(r, n*dim), atEnd), n, dim, dim)
 						v := fenced(f[5], randomF32(r, (n-1)*dim+dim), atEnd)
 						s.WeightedSum(query, x, v, dim)
 					}

@@ -39,10 +39,10 @@ func argMaxAVX512(x *float32, n int) int
 //go:noescape
 func scoresAVX512(dst, q, kb *float32, dim, n int, scale float32)
 
-// appendScoresAVX512 is AppendScores for one block.
+// storeKeysAVX512 is StoreKeys for n up to 16 and dim a multiple of 16, neither 0; stride is in bytes.
 //
 //go:noescape
-func appendScoresAVX512(dst, q, kb, key *float32, dim, lane int, scale float32)
+func storeKeysAVX512(kb, k *float32, n, dim, stride int)
 
 //go:noescape
 func absMaxAVX512(x *float32, n int) uint32
@@ -64,7 +64,7 @@ func improveFloatsAVX512(s *Set) {
 	s.EpilogueF32, s.QuantizeRow, s.Activate = epilogueAVX512, quantizeRowAVX512, activateAVX512
 	s.Exp, s.Tanh, s.Sigmoid = wideExp, wideTanh, wideSigmoid
 	s.Softmax, s.ArgMax = wideSoftmax, wideArgMax
-	s.Scores, s.WeightedSum, s.appendScores = wideScores, wideWeightedSum, wideAppendScores
+	s.StoreKeys, s.Scores, s.WeightedSum = wideStoreKeys, wideScores, wideWeightedSum
 }
 
 func wideExp(dst, x []float32) {
@@ -144,12 +144,20 @@ func wideScores(dst, q, kb []float32, scale float32) {
 	scoresAVX512(&dst[0], &q[0], &kb[0], len(q), len(dst), scale)
 }
 
-func wideAppendScores(dst, q, kb, key []float32, scale float32) {
-	last := (len(dst) - 1) &^ 15
-	if last > 0 {
-		scoresAVX512(&dst[0], &q[0], &kb[0], len(q), last, scale)
+func wideStoreKeys(kb, k []float32, n, dim, stride int) {
+	whole := whole(dim)
+	if n == 0 || whole == 0 || stride < 0 {
+		storeKeysGeneric(kb, k, n, dim, stride)
+		return
 	}
-	appendScoresAVX512(&dst[last], &q[0], &kb[last*len(q)], &key[0], len(q), len(dst)-1-last, scale)
+	kb, k = cut(kb, Pad16(n)*dim), cut(k, (n-1)*stride+dim)
+	for p := 0; p < n; p += Lanes {
+		rows, block, keys := min(n-p, Lanes), kb[p*dim:], k[p*stride:]
+		storeKeysAVX512(&block[0], &keys[0], rows, whole, stride*4)
+		if whole < dim {
+			storeKeysGeneric(block[whole*Lanes:], keys[whole:], rows, dim-whole, stride)
+		}
+	}
 }
 
 func wideWeightedSum(dst, p, v []float32, stride int) {

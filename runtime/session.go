@@ -139,7 +139,7 @@ type Session struct {
 	greedy  bool
 	choices []choice // [part][row]
 
-	// Caches. Keys in blocks [head][pos/16][headDim][16], values [pos][Dim].
+	// Caches. Keys in blocks [pos/16][Dim][16], those of the target that do not fill one yet as they come, [pos][Dim]; values [pos][Dim].
 	sourceBlocks, targetBlocks                 int
 	selfKeys, selfValues, crossKeys, crossVals []float32
 	recurrent                                  []float32 // [2][DecoderLayers][Batch*Beam][Dim], the states of an SSRU; it has no selfKeys and selfValues
@@ -161,8 +161,8 @@ type Session struct {
 type workerScratch struct {
 	tile   []int32
 	scores []float32 // [heads, positions]
-	keys   []float32 // one head's keys of one source sentence, in blocks
-	lanes  []float32 // 16
+	keys   []float32 // in blocks: one head's of one source sentence, or all heads' of 16 positions
+	lanes  [16]float32
 	logits []float32 // [Batch, outputCols], if greedy is set
 }
 
@@ -248,8 +248,7 @@ func (s *Session) allocate(a *arena) {
 		s.workers[i] = workerScratch{
 			tile:   take[int32](a, act, kernels.LinearScratch),
 			scores: take[float32](a, act, c.Heads, max(o.MaxSource, o.MaxTarget)),
-			keys:   take[float32](a, act, s.sourceBlocks*16, d/c.Heads),
-			lanes:  take[float32](a, act, 16),
+			keys:   take[float32](a, act, 16, max(s.sourceBlocks*d/c.Heads, d)),
 		}
 		if s.greedy {
 			s.workers[i].logits = take[float32](a, act, beams, outputCols)

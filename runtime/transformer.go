@@ -65,7 +65,6 @@ func (s *Session) encodeRows(rows int) error {
 // rememberCross computes the cross-attention keys and values of every decoder layer, once a sentence.
 func (s *Session) rememberCross(rows int) error {
 	m, d := s.m, s.m.cfg.Dim
-	headDim := d / m.cfg.Heads
 	for l := range m.decoder {
 		if err := s.linear(s.qkv, 2*d, s.x, rows, &m.decoder[l].kv, kernels.ActNone, nil); err != nil {
 			return err
@@ -73,38 +72,13 @@ func (s *Session) rememberCross(rows int) error {
 		for _, t := range s.sentences {
 			k, v := s.crossCache(t.slot, l)
 			kv := s.qkv[t.row*2*d:]
-			for h := range m.cfg.Heads {
-				storeKeys(k[h*s.sourceBlocks*headDim*16:], kv[h*headDim:], t.rows, headDim, 2*d)
-			}
+			s.set.StoreKeys(k, kv, t.rows, d, 2*d)
 			for p := range t.rows {
 				copy(v[p*d:], kv[p*2*d+d:][:d])
 			}
 		}
 	}
 	return nil
-}
-
-// storeKeys puts one head's keys of n positions, stride apart, into blocks [pos/16][headDim][16], so that lanes are positions. Sixteen
-// elements of a position at a time: one line is read and sixteen are written, which stay at hand for the next position.
-func storeKeys(blocks, keys []float32, n, headDim, stride int) {
-	for j := 0; j < headDim; j += 16 {
-		for p := range n {
-			b := blocks[(p&^15*headDim+j*16)+p%16:]
-			for i, v := range keys[p*stride+j:][:min(headDim-j, 16)] {
-				b[i*16] = v
-			}
-		}
-	}
-}
-
-// storeKey puts the keys of one position, all heads, into blocks [head][pos/16][headDim][16].
-func storeKey(cache, k []float32, pos, headDim, blocks int) {
-	for h := range len(k) / headDim {
-		b := cache[(h*blocks+pos/16)*headDim*16:][:headDim*16]
-		for j, v := range k[h*headDim:][:headDim] {
-			b[j*16+pos%16] = v
-		}
-	}
 }
 
 // attendSentence is the encoder's self-attention of one head of one sentence.
@@ -114,7 +88,7 @@ func (s *Session) attendSentence(worker, part int) {
 	t, h := s.sentences[part/heads], part%heads
 	w := &s.workers[worker]
 	qkv := s.qkv[t.row*3*d:]
-	storeKeys(w.keys, qkv[d+h*headDim:], t.rows, headDim, 3*d)
+	s.set.StoreKeys(w.keys, qkv[d+h*headDim:], t.rows, headDim, 3*d)
 	scores := w.scores[:t.rows]
 	for p := range t.rows {
 		s.set.Scores(scores, qkv[p*3*d+h*headDim:][:headDim], w.keys, s.scale)
@@ -188,9 +162,15 @@ func (s *Session) selfAttention(l *decoderLayer) error {
 		return err
 	}
 	if s.opt.Beam > 1 {
-		// Every row's key and value are stored before any row attends: hypotheses read each other's caches.
+		// Every row's key and value are stored before any row attends: hypotheses read each other's caches, of those too that do not
+		// grow any more.
 		for j := range s.active {
 			s.remember(j)
+		}
+		for _, r := range s.active {
+			for beam := 0; r.beam == 0 && beam < s.opt.Beam; beam++ {
+				s.completeBlock(&s.workers[0], r.slot, beam, r.pos)
+			}
 		}
 	}
 	s.pool.Run(s.opt.Threads, rows, attention(rows, s.longest, d), s.decoderAttention)
@@ -201,15 +181,28 @@ func (s *Session) selfAttention(l *decoderLayer) error {
 func (s *Session) remember(row int) {
 	d, r := s.m.cfg.Dim, &s.active[row]
 	k, v := s.selfCache(r.slot, r.beam, s.layer)
-	storeKey(k, s.qkv[row*3*d+d:][:d], r.pos, d/s.m.cfg.Heads, s.targetBlocks)
+	copy(k[r.pos*d:], s.qkv[row*3*d+d:][:d])
 	copy(v[r.pos*d:], s.qkv[row*3*d+2*d:][:d])
 }
 
-// fetchCache asks for a share of what a row will attend to: the keys of head h, and as large a part of the values. The caches
-// of a large batch do not stay in the processor's from step to step, and strides hide them from its own guesses.
-func fetchCache(k, v []float32, h, positions, blocks, headDim int) {
-	kernels.Fetch(k[h*blocks*headDim*16:][:kernels.Pad16(positions)*headDim])
-	kernels.Fetch(v[h*positions*headDim:][:positions*headDim])
+// completeBlock turns the keys of sixteen positions, of which pos is the last, into a block: lanes are positions then. Until they are
+// complete they lie as they come, a row each: one that is stored dirties one run of memory instead of a line for each element.
+func (s *Session) completeBlock(w *workerScratch, slot, beam, pos int) {
+	if pos%16 != 15 {
+		return
+	}
+	d := s.m.cfg.Dim
+	k, _ := s.selfCache(slot, beam, s.layer)
+	rows := k[(pos-15)*d:][:16*d]
+	s.set.StoreKeys(w.keys, rows, 16, d, d)
+	copy(rows, w.keys)
+}
+
+// fetchCache asks for a share of what a row will attend to, as large a part of the keys and of the values as one head is of all. The
+// caches of a large batch do not stay in the processor's from step to step.
+func fetchCache(k, v []float32, h, heads int) {
+	kernels.Fetch(k[len(k)/heads*h:][:len(k)/heads])
+	kernels.Fetch(v[len(v)/heads*h:][:len(v)/heads])
 }
 
 // attendSelf is the decoder's self-attention of one row over the positions so far, its own included. Where the hypotheses
@@ -220,40 +213,42 @@ func (s *Session) attendSelf(worker, part int) {
 	headDim := d / heads
 	r := &s.active[part]
 	w := &s.workers[worker]
-	queries, keys := s.qkv[part*3*d:][:d], s.qkv[part*3*d+d:][:d]
-	ownK, ownV := s.selfCache(r.slot, r.beam, s.layer)
+	if s.opt.Beam == 1 { // nobody else reads its cache
+		s.remember(part)
+		s.completeBlock(w, r.slot, r.beam, r.pos)
+	}
+	q := s.qkv[part*3*d:][:d]
 	ancestors := s.slots[r.slot].now.ancestors[r.beam*s.opt.MaxTarget:]
 	n := r.pos + 1
 	ctx := s.ctx[part*d:][:d]
 	clear(ctx)
-	var next *activeRow
 	var nextK, nextV []float32
 	if s.fetch && part+1 < len(s.active) {
-		next = &s.active[part+1]
+		next := &s.active[part+1]
 		nextK, nextV = s.selfCache(next.slot, next.beam, s.layer)
+		nextK, nextV = nextK[:(next.pos+1)*d], nextV[:(next.pos+1)*d]
+	}
+	complete := n &^ 15
+	for at := 0; at < complete; at += 16 {
+		for h := range heads {
+			s.blockScores(w.scores[h*n+at:][:16], q[h*headDim:][:headDim], ancestors[at:][:16], r.slot, at, h, &w.lanes)
+		}
 	}
 	for h := range heads {
-		if next != nil {
-			fetchCache(nextK, nextV, h, next.pos+1, s.targetBlocks, headDim)
+		fetchCache(nextK, nextV, h, heads)
+		for from := complete; from < n; {
+			to := sameAncestor(ancestors[:n], from)
+			k, _ := s.selfCache(r.slot, int(ancestors[from]), s.layer)
+			s.set.StoreKeys(w.keys, k[from*d+h*headDim:], to-from, headDim, d)
+			s.set.Scores(w.scores[h*n+from:][:to-from], q[h*headDim:][:headDim], w.keys, s.scale)
+			from = to
 		}
-		q, scores := queries[h*headDim:][:headDim], w.scores[h*n:][:n]
-		if s.opt.Beam == 1 { // nobody else reads its cache
-			s.set.AppendScores(scores, q, ownK[h*s.targetBlocks*headDim*16:], keys[h*headDim:][:headDim], s.scale)
-		} else {
-			s.beamScores(scores, q, ancestors, r, h, w.lanes[:])
-		}
-	}
-	if s.opt.Beam == 1 {
-		copy(ownV[r.pos*d:], s.qkv[part*3*d+2*d:][:d])
 	}
 	for h := range heads {
 		scores := w.scores[h*n:][:n]
 		s.set.Softmax(scores)
 		for from := 0; from < n; {
-			to := from + 1
-			for to < n && ancestors[to] == ancestors[from] {
-				to++
-			}
+			to := sameAncestor(ancestors[:n], from)
 			_, v := s.selfCache(r.slot, int(ancestors[from]), s.layer)
 			s.set.WeightedSum(ctx[h*headDim:][:headDim], scores[from:to], v[from*d+h*headDim:], d)
 			from = to
@@ -261,25 +256,34 @@ func (s *Session) attendSelf(worker, part int) {
 	}
 }
 
-// beamScores computes scores where each position's key lies in its ancestor's cache: block by block, once for every
-// ancestor that a block names, keeping that ancestor's lanes. A lane's sum never depends on the other lanes.
-func (s *Session) beamScores(scores, q []float32, ancestors []uint8, r *activeRow, h int, lanes []float32) {
-	headDim := len(q)
-	for b := 0; b*16 < len(scores); b++ {
-		dst := scores[b*16 : min(b*16+16, len(scores))]
-		anc := ancestors[b*16:][:len(dst)]
-		var done [4]uint64 // ancestors already computed, a bit each
-		for _, a := range anc {
-			if done[a/64]&(1<<(a%64)) != 0 {
-				continue
-			}
-			done[a/64] |= 1 << (a % 64)
-			k, _ := s.selfCache(r.slot, int(a), s.layer)
-			s.set.Scores(lanes[:len(dst)], q, k[(h*s.targetBlocks+b)*headDim*16:], s.scale)
-			for i := range dst {
-				if anc[i] == a {
-					dst[i] = lanes[i]
-				}
+// sameAncestor returns where the run of positions ends that lie with the ancestor of position from.
+func sameAncestor(ancestors []uint8, from int) int {
+	to := from + 1
+	for to < len(ancestors) && ancestors[to] == ancestors[from] {
+		to++
+	}
+	return to
+}
+
+// blockScores computes the scores of head h with the block of sixteen positions from at on, each of whose keys lies in the cache of
+// its ancestor: once for every ancestor, keeping that one's lanes. A lane's sum never depends on the other lanes.
+func (s *Session) blockScores(dst, q []float32, ancestors []uint8, slot, at, h int, lanes *[16]float32) {
+	first := at*s.m.cfg.Dim + h*len(q)*16
+	var done uint64 // ancestors already computed, a bit each of maxBeam
+	for _, a := range ancestors {
+		if done&(1<<a) != 0 {
+			continue
+		}
+		done |= 1 << a
+		k, _ := s.selfCache(slot, int(a), s.layer)
+		if sameAncestor(ancestors, 0) == 16 {
+			s.set.Scores(dst, q, k[first:], s.scale)
+			return
+		}
+		s.set.Scores(lanes[:], q, k[first:], s.scale)
+		for j := range dst {
+			if ancestors[j] == a {
+				dst[j] = lanes[j]
 			}
 		}
 	}
@@ -294,17 +298,18 @@ func (s *Session) attendCross(worker, part int) {
 	n, all := len(s.slots[r.slot].source), s.workers[worker].scores
 	q, ctx := s.qkv[part*d:][:d], s.ctx[part*d:][:d]
 	clear(ctx)
-	var next *activeRow
 	var nextK, nextV []float32
 	if s.fetch && part+1 < len(s.active) && s.active[part+1].slot != r.slot {
-		next = &s.active[part+1]
-		nextK, nextV = s.crossCache(next.slot, s.layer)
+		next := s.active[part+1].slot
+		nextK, nextV = s.crossCache(next, s.layer)
+		positions := len(s.slots[next].source)
+		nextK, nextV = nextK[:kernels.Pad16(positions)*d], nextV[:positions*d]
 	}
 	for h := range heads {
-		if next != nil {
-			fetchCache(nextK, nextV, h, len(s.slots[next.slot].source), s.sourceBlocks, headDim)
+		fetchCache(nextK, nextV, h, heads)
+		for at := 0; at < n; at += 16 {
+			s.set.Scores(all[h*n+at:][:min(n-at, 16)], q[h*headDim:][:headDim], k[at*d+h*headDim*16:], s.scale)
 		}
-		s.set.Scores(all[h*n:][:n], q[h*headDim:][:headDim], k[h*s.sourceBlocks*headDim*16:], s.scale)
 	}
 	for h := range heads {
 		s.set.Softmax(all[h*n:][:n])
