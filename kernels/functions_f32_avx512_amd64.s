@@ -270,8 +270,10 @@ loop:
 
 // func scoresAVX512(dst, q, kb *float32, dim, n int, scale float32)
 //
-// n positions, any above 0, sixteen at a time: dst = (Σ q[d]*kb[d]) * scale, d in order.
+// n positions, any above 0, sixteen at a time: dst = (Σ q[d]*kb[d]) * scale, d in order. Keys of a large batch come from memory, and
+// those of the next heads lie behind: they are asked for in order, a line for each that is read.
 #define ADDSCORE(i) \
+	PREFETCHT0  (i*64+4096)(DX);    \
 	VMOVUPS     (i*64)(DX), Z1;     \
 	VMULPS.BCST (i*4)(SI), Z1, Z1;  \
 	VADDPS      Z1, Z0, Z0

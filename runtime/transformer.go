@@ -198,12 +198,9 @@ func (s *Session) completeBlock(w *workerScratch, slot, beam, pos int) {
 	copy(rows, w.keys)
 }
 
-// fetchCache asks for a share of what a row will attend to, as large a part of the keys and of the values as one head is of all. The
-// caches of a large batch do not stay in the processor's from step to step.
-func fetchCache(k, v []float32, h, heads int) {
-	kernels.Fetch(k[len(k)/heads*h:][:len(k)/heads])
-	kernels.Fetch(v[len(v)/heads*h:][:len(v)/heads])
-}
+// fetchShare asks for as large a part of keys or values as one head is of all. The caches of a large batch do not stay in the
+// processor's from step to step.
+func fetchShare(p []float32, h, heads int) { kernels.Fetch(p[len(p)/heads*h:][:len(p)/heads]) }
 
 // attendSelf is the decoder's self-attention of one row over the positions so far, its own included. Where the hypotheses
 // of a beam share their past, that past lies in the caches of the ancestors: see hypotheses.ancestors. Keys of all heads come
@@ -235,7 +232,8 @@ func (s *Session) attendSelf(worker, part int) {
 		}
 	}
 	for h := range heads {
-		fetchCache(nextK, nextV, h, heads)
+		fetchShare(nextK, h, heads)
+		fetchShare(nextV, h, heads)
 		for from := complete; from < n; {
 			to := sameAncestor(ancestors[:n], from)
 			k, _ := s.selfCache(r.slot, int(ancestors[from]), s.layer)
@@ -298,15 +296,8 @@ func (s *Session) attendCross(worker, part int) {
 	n, all := len(s.slots[r.slot].source), s.workers[worker].scores
 	q, ctx := s.qkv[part*d:][:d], s.ctx[part*d:][:d]
 	clear(ctx)
-	var nextK, nextV []float32
-	if s.fetch && part+1 < len(s.active) && s.active[part+1].slot != r.slot {
-		next := s.active[part+1].slot
-		nextK, nextV = s.crossCache(next, s.layer)
-		positions := len(s.slots[next].source)
-		nextK, nextV = nextK[:kernels.Pad16(positions)*d], nextV[:positions*d]
-	}
 	for h := range heads {
-		fetchCache(nextK, nextV, h, heads)
+		fetchShare(v[:n*d], h, heads)
 		for at := 0; at < n; at += 16 {
 			s.set.Scores(all[h*n+at:][:min(n-at, 16)], q[h*headDim:][:headDim], k[at*d+h*headDim*16:], s.scale)
 		}
