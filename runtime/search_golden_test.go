@@ -156,7 +156,7 @@ func newSearch(t *testing.T, m *edge.Model, run *searchSettings) *edge.Session {
 
 // TestSearchEveryWay compares int8 here with int8 in CTranslate2, on the same int8 weights. Both quantize a row of activations by
 // its absmax, and differ in the order of float sums: where two candidates are that near, either may win, above all where a limit
-// drives a name past its end. A mistake in the search would show in every sentence of a setting, and in
+// drives a name past its end. The transliteration model is of a version that CTranslate2 does not round (RATIONALE.md). A mistake in the search would show in every sentence of a setting, and in
 // TestSearchIsTheReferenceSearch. Scores of equal sentences agree within the noise of int8, see TestSearchEqualsCTranslate2; an
 // alternative's score has two such parts.
 func TestSearchEveryWay(t *testing.T) {
