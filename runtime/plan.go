@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"math"
 	"os"
 
 	"github.com/edge-infer/edge-infer/kernels"
@@ -159,6 +160,14 @@ func (p *Plan) Check() error {
 		e.Length = largest(s.length-1, func(n int) bool { return fits(1, n) })
 	}
 	return e
+}
+
+// Spare is the bytes that are left under the limit.
+func (p *Plan) Spare() int64 {
+	if p.Limit.Bytes == 0 {
+		return math.MaxInt64
+	}
+	return max(p.Limit.Bytes-p.Anonymous-filePages, 0)
 }
 
 // fits takes limits to be whole pages, as those of control groups are.

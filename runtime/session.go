@@ -31,6 +31,7 @@ type Options struct {
 	AllowBadWords bool // let words come that the model's makers do not want to see
 
 	NoShortlist bool   // let every word come, also where the model lists those that can come of the source's
+	TextOnly    bool   // a Translator leaves out Variant.Tokens and Translation.SourceTokens: of a long line they are many times its text
 	Scores      bool   // compute log-probabilities in greedy search too; a beam always has them
 	Kernels     string // name of a kernel set; "": EDGE_INFER_KERNELS, else the best one
 	Memory      int64  // bytes of its own memory that the process may take, if its control groups and the machine leave it so much [what they leave]
@@ -445,6 +446,16 @@ func (s *Session) Growing(slot int) []int32 {
 		return nil
 	}
 	return t.now.tokens[min(len(s.m.cfg.TargetPrefix), t.length):t.length]
+}
+
+// vacant says that Start would find a slot.
+func (s *Session) vacant() bool {
+	for i := range s.slots {
+		if s.slots[i].state == slotFree {
+			return true
+		}
+	}
+	return false
 }
 
 // Release frees a slot, finished or not.

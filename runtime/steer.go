@@ -98,7 +98,6 @@ type stream struct {
 	emit func(string) error
 	text []byte // of the line, as far as it stands
 	sent int    // bytes of it that were emitted
-	job  int    // whose words come next
 }
 
 // Stream translates one line and calls emit with its parts as they come, token by token; together they are Translation.Text. A part
@@ -125,6 +124,9 @@ func (t *Translator) streamLine(ctx context.Context, line string, emit func(stri
 	if err != nil {
 		return Translation{}, err
 	}
+	if out[0].Err != nil {
+		return out[0], nil
+	}
 	if rest := out[0].Text[t.stream.sent:]; rest != "" {
 		err = emit(rest)
 	}
@@ -137,14 +139,17 @@ func (t *Translator) show() error {
 	if w == nil {
 		return nil
 	}
-	for w.job < len(t.jobs) && len(t.jobs[w.job].found) > 0 {
-		w.text = append(append(w.text, t.jobs[w.job].before...), t.jobs[w.job].found[0].Text...)
-		w.job++
+	for len(t.jobs) > 0 && t.jobs[0].left == 0 {
+		w.text = append(w.text, t.jobs[0].before...)
+		if found := t.jobs[0].found; len(found) > 0 {
+			w.text = append(w.text, found[0].Text...)
+		}
+		t.join()
 	}
 	whole := w.text
-	if w.job < len(t.jobs) {
+	if len(t.jobs) > 0 {
 		if tokens := t.s.Growing(0); len(tokens) > 0 {
-			whole = append(whole, t.jobs[w.job].before...)
+			whole = append(whole, t.jobs[0].before...)
 			err := modelfile.Guard(t.s.file.Path(), func() error {
 				whole = t.growing(whole, tokens)
 				return nil

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -10,19 +11,26 @@ import (
 	"github.com/edge-infer/edge-infer/runtime/text"
 )
 
-// Translator turns lines of text into lines of text: it splits lines into sentences, keeps a Session's slots filled, and
-// puts the results together in order. It is for one goroutine at a time.
+// Translator turns lines of text into lines of text: it takes sentences off lines as slots of its Session become free, and puts the
+// results together in order. Beside its session it holds the text of the lines and what has been translated of them, not more.
+// It is for one goroutine at a time.
 type Translator struct {
 	m       *Model
 	s       *Session
 	scratch text.Scratch
-	spans   []text.Span
 	ids     []int32 // of all jobs, one after another
-	jobs    []job
+	jobs    []job   // those that wait, are under way, or have ended before one that they follow
+	next    task    // the one to start; of a job that does not exist yet when all have started
 	inSlot  []task
 	out     []byte
 	glue    string // between the sentences of one paragraph
 	tokens  bool   // the call under way is TranslateTokens
+
+	lines   []string // of the call under way
+	results []Translation
+	cutting cutting
+	joining int       // the line whose sentences are put together
+	joined  []variant // of that line: the best, the second best...
 
 	prefix    []int32  // what each line's translation begins with
 	languages []string // target languages that the model has a token for; see steer.go
@@ -54,13 +62,21 @@ type Translation struct {
 // job is one sentence on its way through a slot, or with alternatives through several.
 type job struct {
 	line         int
-	from, to     int    // its tokens in Translator.ids
+	from, to     int    // its tokens in Translator.ids; none: before is all there is
 	before       string // what joins it to the text before
 	source       []string
 	first        bool // of its line: the prefix and the alternatives are its own
 	alternatives int  // how many are searched; 0: none, but the best
+	left         int  // searches that have not ended
 	found        []Variant
 	cut          bool // the best of them reached the maximum length
+}
+
+// variant is a Variant that grows.
+type variant struct {
+	text   []byte
+	score  float32
+	tokens []string
 }
 
 // task is what a slot works on: a job, or one of its alternatives, counted from 1.
@@ -88,130 +104,203 @@ func (m *Model) NewTranslator(o Options) (*Translator, error) {
 // Errors: ctx's; those of Session.Step. Nothing of the lines is returned then.
 func (t *Translator) Translate(ctx context.Context, lines []string) ([]Translation, error) {
 	t.tokens = false
-	return t.translate(ctx, lines, t.plan)
+	return t.translate(ctx, lines)
 }
 
 // TranslateTokens is Translate for lines of tokens with spaces between, in and out, without the tokenizers' rules: each
 // line is one sentence, and one with more tokens than the session takes has its Err set.
 func (t *Translator) TranslateTokens(ctx context.Context, lines []string) ([]Translation, error) {
 	t.tokens = true
-	return t.translate(ctx, lines, t.planTokens)
+	return t.translate(ctx, lines)
 }
 
-func (t *Translator) translate(ctx context.Context, lines []string, plan func(int, string, *Translation) error) ([]Translation, error) {
-	out := make([]Translation, len(lines))
-	t.ids, t.jobs = t.ids[:0], t.jobs[:0]
-	err := modelfile.Guard(t.s.file.Path(), func() error {
-		for i, line := range lines {
-			if out[i].Err = validUTF8(line); out[i].Err == nil {
-				out[i].Err = plan(i, line, &out[i])
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
+func (t *Translator) translate(ctx context.Context, lines []string) ([]Translation, error) {
+	t.lines, t.results, t.cutting = lines, make([]Translation, len(lines)), cutting{spans: t.cutting.spans[:0]}
+	t.ids, t.jobs, t.next, t.joining, t.joined = t.ids[:0], t.jobs[:0], task{}, 0, t.joined[:0]
+	defer func() { t.lines, t.results, t.joined = nil, nil, nil }()
 	if err := t.run(ctx); err != nil {
 		t.s.Reset()
 		return nil, err
 	}
-	for i, next := 0, 0; i < len(out); i++ {
-		from := next
-		for next < len(t.jobs) && t.jobs[next].line == i {
-			next++
-		}
-		t.join(&out[i], t.jobs[from:next])
-	}
-	return out, nil
+	t.finish()
+	return t.results, nil
 }
 
-// join puts the sentences of a line together.
-func (t *Translator) join(out *Translation, jobs []job) {
-	results := 1
-	for i := range jobs {
-		j := &jobs[i]
-		results = max(results, len(j.found))
-		out.SourceTokens = append(out.SourceTokens, j.source...)
-		if j.cut {
-			out.Warnings = append(out.Warnings,
-				fmt.Sprintf("a translation reached the maximum length of %d tokens and ends there", t.s.opt.MaxTarget))
+// join puts the first of the jobs, which has ended, behind what there is of its line, and forgets it.
+func (t *Translator) join() {
+	j := &t.jobs[0]
+	if j.line != t.joining {
+		t.finish()
+		t.joining = j.line
+	}
+	out := &t.results[j.line]
+	out.SourceTokens = append(out.SourceTokens, j.source...)
+	if j.cut {
+		out.Warnings = append(out.Warnings,
+			fmt.Sprintf("a translation reached the maximum length of %d tokens and ends there", t.s.opt.MaxTarget))
+	}
+	for k := len(t.joined); k < max(len(j.found), 1); k++ {
+		v := variant{}
+		if k > 0 { // so far it is the best
+			v = variant{slices.Clone(t.joined[0].text), t.joined[0].score, slices.Clone(t.joined[0].tokens)}
+		}
+		t.joined = append(t.joined, v)
+	}
+	for k := range t.joined {
+		v := &t.joined[k]
+		v.text = append(v.text, j.before...)
+		if len(j.found) > 0 {
+			best := &j.found[0]
+			if k < len(j.found) {
+				best = &j.found[k]
+			}
+			v.text = append(v.text, best.Text...)
+			v.score += best.Score
+			v.tokens = append(v.tokens, best.Tokens...)
 		}
 	}
-	var b strings.Builder
-	for k := range results {
-		var c Variant
-		b.Reset()
-		for i := range jobs {
-			b.WriteString(jobs[i].before)
-			if found := jobs[i].found; len(found) > 0 {
-				best := found[0]
-				if k < len(found) {
-					best = found[k]
-				}
-				b.WriteString(best.Text)
-				c.Score += best.Score
-				c.Tokens = append(c.Tokens, best.Tokens...)
-			}
-		}
-		c.Text = b.String()
-		if k == 0 {
+	t.ids = t.ids[:copy(t.ids, t.ids[j.to:])]
+	gone := j.to
+	t.jobs = slices.Delete(t.jobs, 0, 1)
+	for i := range t.jobs {
+		t.jobs[i].from -= gone
+		t.jobs[i].to -= gone
+	}
+	t.next.job = max(t.next.job-1, 0)
+	for i := range t.inSlot {
+		t.inSlot[i].job--
+	}
+}
+
+// finish makes the result of the line that was put together last.
+func (t *Translator) finish() {
+	if len(t.results) == 0 {
+		return
+	}
+	out := &t.results[t.joining]
+	for k, v := range t.joined {
+		c := Variant{string(v.text), v.score, v.tokens}
+		switch {
+		case out.Err != nil:
+		case k == 0:
 			out.Variant = c
-		} else {
+		default:
 			out.Others = append(out.Others, c)
 		}
 	}
+	t.joined = t.joined[:0]
 }
 
-// plan cuts a line into jobs. A line with an error has none.
-func (t *Translator) plan(line int, s string, out *Translation) (err error) {
-	jobs := len(t.jobs)
-	defer func() {
-		if err != nil {
-			t.jobs = t.jobs[:jobs]
+// cutting is how far the lines were cut into jobs.
+type cutting struct {
+	line      int    // the one under way, or the next
+	begun     bool   // that it is under way: its language is known, and what follows
+	some      bool   // that there was something to translate in it
+	language  int32  // of the line
+	paragraph string // under way
+	rest      string // the paragraphs behind it
+	more      bool   // that there are some
+	spans     []text.Span
+	next      int    // of spans
+	before    string // what joins the next sentence to the text before
+}
+
+// maxSentence is the longest text that is made tokens of at a time: what the tokenizer takes for it is many times as much.
+const maxSentence = 8 << 10
+
+// cut makes jobs of the next sentence of the lines, or of what follows the last one of a line. more is false when nothing is left.
+// A line with an error has no more jobs.
+func (t *Translator) cut() (more bool) {
+	c := &t.cutting
+	if c.line == len(t.lines) {
+		return false
+	}
+	out := &t.results[c.line]
+	if !c.begun {
+		out.Err = t.begin(t.lines[c.line])
+	} else if c.next < len(c.spans) {
+		out.Err = t.cutSentence(out)
+	} else if c.more {
+		if c.before == t.glue {
+			c.before = ""
 		}
-	}()
-	language, s, err := t.takeLanguage(s)
-	if err != nil {
+		c.before += "\n"
+		t.beginParagraph(c.rest)
+	} else {
+		if strings.HasPrefix(c.before, "\n") { // newlines at the end of the line
+			t.jobs = append(t.jobs, job{line: c.line, before: c.before, from: len(t.ids), to: len(t.ids)})
+		}
+		t.endLine()
+	}
+	if out.Err != nil {
+		t.endLine()
+	}
+	return true
+}
+
+// begin looks at a whole line.
+func (t *Translator) begin(line string) error {
+	c := &t.cutting
+	c.begun, c.before, c.more = true, "", false
+	if err := validUTF8(line); err != nil {
 		return err
 	}
-	before := ""
-	for first := true; ; first = false {
-		paragraph, rest, more := strings.Cut(s, "\n")
-		if !first {
-			before += "\n"
-		}
-		t.spans = t.spans[:0]
-		if t.m.source.Kind() == kindTokens {
-			t.spans = append(t.spans, text.Span{Start: 0, End: len(paragraph)})
-		} else {
-			t.spans = text.Sentences(t.spans, paragraph)
-		}
-		for _, span := range t.spans {
-			some, err := t.sentence(line, language, paragraph[span.Start:span.End], before, out)
-			if err != nil {
-				return err
-			}
-			if some {
-				before = t.glue
-			}
-		}
-		if before == t.glue {
-			before = ""
-		}
-		if !more {
-			break
-		}
-		s = rest
+	if t.tokens {
+		return t.cutTokens(line, &t.results[c.line])
 	}
-	if before != "" { // newlines at the end of the line
-		t.jobs = append(t.jobs, job{line: line, before: before})
-	}
-	return nil
+	language, line, err := t.takeLanguage(line)
+	c.language = language
+	t.beginParagraph(line)
+	return err
 }
 
-// planTokens makes a job of a line of tokens.
-func (t *Translator) planTokens(line int, s string, out *Translation) error {
+func (t *Translator) beginParagraph(s string) {
+	c := &t.cutting
+	c.paragraph, c.rest, c.more = strings.Cut(s, "\n")
+	c.spans, c.next = c.spans[:0], 0
+	if t.m.source.Kind() == kindTokens {
+		c.spans = append(c.spans, text.Span{Start: 0, End: len(c.paragraph)})
+	} else {
+		c.spans = text.Sentences(c.spans, c.paragraph)
+	}
+}
+
+func (t *Translator) endLine() {
+	c := &t.cutting
+	*c = cutting{line: c.line + 1, spans: c.spans[:0]}
+}
+
+// cutSentence makes jobs of the first sentence of the paragraph, or of the beginning of a very long one.
+func (t *Translator) cutSentence(out *Translation) error {
+	c := &t.cutting
+	span := &c.spans[c.next]
+	s := c.paragraph[span.Start:span.End]
+	if len(s) > maxSentence {
+		s = s[:breakBefore(s, maxSentence)]
+		span.Start += len(s)
+	} else {
+		c.next++
+	}
+	some, err := t.sentence(c.line, c.language, s, c.before, out)
+	if some {
+		c.before = t.glue
+	}
+	return err
+}
+
+// breakBefore is where to break a text of more than n bytes: behind the last space of the second half of n bytes, or between characters.
+func breakBefore(s string, n int) int {
+	if i := strings.LastIndexAny(s[n/2:n], " \t"); i >= 0 {
+		return n/2 + i + 1
+	}
+	for !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return n
+}
+
+// cutTokens makes a job of a line of tokens.
+func (t *Translator) cutTokens(s string, out *Translation) error {
 	tokens := strings.Fields(s)
 	if n, room := len(tokens), t.s.SourceRoom(); n > room {
 		return &InputError{fmt.Sprintf("a line of %d tokens; this session takes %d", n, room)}
@@ -229,16 +318,22 @@ func (t *Translator) planTokens(line int, s string, out *Translation) error {
 		t.ids = append(t.ids, id)
 	}
 	if len(tokens) > 0 {
-		t.add(job{line: line, from: from, to: len(t.ids), source: tokens})
+		t.add(job{line: t.cutting.line, from: from, to: len(t.ids), source: tokens})
 	}
 	return nil
 }
 
 // add appends a job with something to translate.
 func (t *Translator) add(j job) {
-	j.first = len(t.jobs) == 0 || t.jobs[len(t.jobs)-1].line != j.line
-	if j.first {
+	c := &t.cutting
+	j.first, j.left = !c.some, 1
+	c.some = true
+	if j.first && t.s.opt.Alternatives > 0 {
 		j.alternatives = t.s.opt.Alternatives
+		j.left, j.found = j.alternatives, make([]Variant, j.alternatives)
+	}
+	if t.s.opt.TextOnly {
+		j.source = nil
 	}
 	t.jobs = append(t.jobs, j)
 }
@@ -287,8 +382,10 @@ func (t *Translator) sentence(line int, language int32, s, before string, out *T
 			t.ids = append(append(t.ids, language), t.ids[j.from:j.to]...)
 			j.from, j.to = at, len(t.ids)
 		}
-		for _, id := range t.ids[j.from:j.to] {
-			j.source = append(j.source, t.m.source.Piece(id))
+		if !t.s.opt.TextOnly {
+			for _, id := range t.ids[j.from:j.to] {
+				j.source = append(j.source, t.m.source.Piece(id))
+			}
 		}
 		t.add(j)
 		before = t.glue
@@ -296,31 +393,17 @@ func (t *Translator) sentence(line int, language int32, s, before string, out *T
 	return true, nil
 }
 
-// run takes all jobs through the session.
+// run takes all lines through the session.
 func (t *Translator) run(ctx context.Context) error {
-	var next task // to be started
-	for left := t.tasks(); left > 0; {
+	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		for next.job < len(t.jobs) {
-			j := &t.jobs[next.job]
-			if j.from < j.to {
-				next.alternative = max(next.alternative, min(j.alternatives, 1))
-				slot, err := t.start(j, next.alternative)
-				if err != nil {
-					return err
-				}
-				if slot < 0 {
-					break
-				}
-				t.inSlot[slot] = next
-			}
-			if next.alternative < j.alternatives {
-				next.alternative++
-			} else {
-				next = task{next.job + 1, 0}
-			}
+		if err := modelfile.Guard(t.s.file.Path(), t.fill); err != nil {
+			return err
+		}
+		if len(t.jobs) == 0 {
+			return nil
 		}
 		if _, err := t.s.Step(); err != nil {
 			return err
@@ -330,27 +413,41 @@ func (t *Translator) run(ctx context.Context) error {
 				if err := t.collect(slot); err != nil {
 					return err
 				}
-				left--
 			}
 		}
 		if err := t.show(); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
-// tasks counts what slots have to do for the jobs.
-func (t *Translator) tasks() (n int) {
-	for i := range t.jobs {
-		if j := &t.jobs[i]; j.from < j.to {
-			n += max(1, j.alternatives)
-			if j.alternatives > 0 {
-				j.found = make([]Variant, j.alternatives)
+// fill puts together what has ended, and keeps the slots busy.
+func (t *Translator) fill() error {
+	for {
+		for len(t.jobs) > 0 && t.jobs[0].left == 0 {
+			t.join()
+		}
+		if t.next.job == len(t.jobs) {
+			if !t.s.vacant() || !t.cut() {
+				return nil
 			}
+			continue
+		}
+		j := &t.jobs[t.next.job]
+		if j.left > 0 {
+			t.next.alternative = max(t.next.alternative, min(j.alternatives, 1))
+			slot, err := t.start(j, t.next.alternative)
+			if slot < 0 || err != nil {
+				return err
+			}
+			t.inSlot[slot] = t.next
+		}
+		if t.next.alternative < j.alternatives {
+			t.next.alternative++
+		} else {
+			t.next = task{t.next.job + 1, 0}
 		}
 	}
-	return n
 }
 
 // start puts a job, or one of its alternatives, into a free slot; -1 if there is none.
@@ -384,6 +481,7 @@ func (t *Translator) collect(slot int) error {
 		// The first that is missing ends the list: the others are less probable still.
 		j.found = j.found[:min(len(j.found), task.alternative-1)]
 	}
+	j.left--
 	t.s.Release(slot)
 	return err
 }
@@ -391,14 +489,20 @@ func (t *Translator) collect(slot int) error {
 // variant is a hypothesis as text.
 func (t *Translator) variant(h Hypothesis) Variant {
 	c := Variant{Score: h.Score}
-	for _, id := range h.Tokens {
-		c.Tokens = append(c.Tokens, t.m.target.Piece(id))
+	if t.tokens || !t.s.opt.TextOnly {
+		c.Tokens = make([]string, len(h.Tokens))
+		for i, id := range h.Tokens {
+			c.Tokens[i] = t.m.target.Piece(id)
+		}
 	}
 	if t.tokens {
 		c.Text = strings.Join(c.Tokens, " ")
 	} else {
 		t.out = t.m.target.Decode(t.out[:0], h.Tokens)
 		c.Text = string(t.out)
+	}
+	if t.s.opt.TextOnly {
+		c.Tokens = nil
 	}
 	return c
 }

@@ -82,7 +82,7 @@ counted from 0, in the order of the training data.`,
 }
 
 // newClassifier makes a classifier, with a smaller batch if need be.
-func newClassifier(m *edge.Model, o *edge.KNNOptions) (*edge.Classifier, error) {
+func newClassifier(m *edge.Model, o *edge.KNNOptions) (c *edge.Classifier, spare int64, err error) {
 	return within(&o.Batch, nil, func() (*edge.Plan, error) { return m.PlanClassifier(*o) },
 		func() (*edge.Classifier, error) { return m.NewClassifier(*o) })
 }
@@ -125,7 +125,7 @@ func (f *classifyFlags) run(ctx context.Context, args []string) (err error) {
 	if f.chooseK {
 		return f.runChooseK(ctx, m)
 	}
-	c, err := newClassifier(m, &f.options)
+	c, spare, err := newClassifier(m, &f.options)
 	if err != nil {
 		return err
 	}
@@ -142,9 +142,9 @@ func (f *classifyFlags) run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer out.Abort()
-	next := fromText(fromArguments(args), m.KNN().Cols)
+	next := fromText(fromArguments(args, spare), m.KNN().Cols)
 	if len(args) == 0 {
-		if next, err = f.fromInput(ctx, in, m.KNN().Cols); err != nil {
+		if next, err = f.fromInput(ctx, in, m.KNN().Cols, spare); err != nil {
 			return err
 		}
 	}
@@ -211,16 +211,16 @@ func fromText(next lineSource, cols int) questionSource {
 }
 
 // fromInput reads lines, or the rows of a NumPy array if the input begins as one.
-func (f *classifyFlags) fromInput(ctx context.Context, in *os.File, cols int) (questionSource, error) {
+func (f *classifyFlags) fromInput(ctx context.Context, in *os.File, cols int, spare int64) (questionSource, error) {
 	if !isTerminal(in) {
 		// The first byte of an array begins no text, so that waiting for it alone does not keep a line waiting.
 		head := bufio.NewReader(in)
 		if first, err := head.Peek(1); err == nil && first[0] == npy.Magic[0] {
-			return fromArray(head, in.Name())
+			return fromArray(in, head, spare)
 		}
-		return f.skipHeader(ctx, fromText(readLines(head).take, cols))
+		return f.skipHeader(ctx, fromText(readLines(head, spare).take, cols))
 	}
-	return f.skipHeader(ctx, fromText(fromLines(in, ""), cols))
+	return f.skipHeader(ctx, fromText(fromLines(in, "", spare), cols))
 }
 
 func (f *classifyFlags) skipHeader(ctx context.Context, next questionSource) (questionSource, error) {
@@ -232,25 +232,45 @@ func (f *classifyFlags) skipHeader(ctx context.Context, next questionSource) (qu
 	return next, nil
 }
 
-// fromArray gives the rows of a .npy file, which is read into memory.
-func fromArray(in io.Reader, name string) (questionSource, error) {
-	data, err := io.ReadAll(in)
+// fromArray gives the rows of a .npy file, which stay in the file; from a pipe they are read into memory, if there is so much.
+func fromArray(in *os.File, head io.Reader, spare int64) (questionSource, error) {
+	name := in.Name()
+	var src io.ReaderAt = in
+	info, err := in.Stat()
 	if err != nil {
 		return nil, err
 	}
-	a, err := npy.Read(bytes.NewReader(data), int64(len(data)))
+	size := info.Size()
+	if !info.Mode().IsRegular() {
+		data, err := io.ReadAll(io.LimitReader(head, spare/growing+1))
+		if err != nil {
+			return nil, err
+		}
+		if size = int64(len(data)); size > spare/growing {
+			return nil, tooLarge(name, spare/growing, "give the array as a file, with -i")
+		}
+		src = bytes.NewReader(data)
+	}
+	a, err := npy.Read(src, size)
 	if err != nil {
 		return nil, &edge.InputError{Reason: fmt.Sprintf("%s: %v", name, err)}
 	}
 	done := 0
+	var questions []question
+	var values []float64
 	return func(ctx context.Context, n int) ([]question, error) {
 		if done == a.Rows() {
 			return nil, io.EOF
 		}
-		var questions []question
-		for ; done < a.Rows() && len(questions) < n; done++ {
-			q := question{where: fmt.Sprintf("row %d", done), values: make([]float64, a.Cols())}
-			if err := a.Row(q.values, done); err != nil {
+		n = min(n, a.Rows()-done)
+		if len(values) < n*a.Cols() {
+			values = make([]float64, n*a.Cols())
+		}
+		questions = questions[:0]
+		for i := range n {
+			q := question{where: fmt.Sprintf("row %d", done), values: values[i*a.Cols() : (i+1)*a.Cols()]}
+			done++
+			if err := a.Row(q.values, done-1); err != nil {
 				q.values, q.err = nil, &edge.InputError{Reason: err.Error()}
 			}
 			questions = append(questions, q)

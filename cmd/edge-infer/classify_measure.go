@@ -20,80 +20,101 @@ import (
 // maxWrong is how many wrong rows are listed.
 const maxWrong = 50
 
-// runEvaluate compares the answers to the rows of a table with its labels.
+// runEvaluate compares the answers to the rows of a table with its labels, a batch at a time.
 func (f *classifyFlags) runEvaluate(ctx context.Context, m *edge.Model, c *edge.Classifier) error {
 	cfg := m.KNN()
 	if len(cfg.Outputs) != 1 {
 		return &usageError{fmt.Sprintf("--evaluate needs a model that predicts one column; this one predicts %d", len(cfg.Outputs)), ""}
 	}
-	t, err := f.readTable(cfg)
-	if err != nil {
-		return err
-	}
 	e := evaluation{cfg: cfg, confusion: map[[2]string]int{}}
-	batch := c.Options().Batch
-	for first := 0; first < t.Rows; first += batch {
+	batch := make([]labelled, 0, c.Options().Batch)
+	answer := func() error {
 		if err := ctx.Err(); err != nil {
 			return err
-		}
-		c.Reset()
-		n := min(batch, t.Rows-first)
-		for i := range n {
-			if _, err := c.Add(t.Row(first + i)); err != nil {
-				return &edge.InputError{Reason: fmt.Sprintf("%s: line %d: %v", f.evaluate, t.Lines[first+i], err)}
-			}
 		}
 		if err := c.Run(); err != nil {
 			return err
 		}
-		for i := range n {
-			if err := e.add(t, first+i, predicted(cfg, c, c.Neighbors(i), 0)); err != nil {
+		for i, l := range batch {
+			if err := e.add(l, predicted(cfg, c, c.Neighbors(i), 0)); err != nil {
 				return &edge.InputError{Reason: f.evaluate + ": " + err.Error()}
 			}
 		}
+		c.Reset()
+		batch = batch[:0]
+		return nil
+	}
+	err := f.readTable(cfg, func(row []float64, l labelled) error {
+		if _, err := c.Add(row); err != nil {
+			return &edge.InputError{Reason: fmt.Sprintf("%s: line %d: %v", f.evaluate, l.line, err)}
+		}
+		if batch = append(batch, l); len(batch) == cap(batch) {
+			return answer()
+		}
+		return nil
+	})
+	if err == nil {
+		err = answer()
+	}
+	if err != nil {
+		return err
 	}
 	return printResult(e.report())
 }
 
-// readTable reads the file to evaluate. What is wrong with it is wrong input, not a wrong model.
-func (f *classifyFlags) readTable(cfg *edge.KNNConfig) (*table.Table, error) {
-	read := func(label string) (*table.Table, error) {
+// labelled is what a row should be, and the line that it stands in.
+type labelled struct {
+	label string
+	line  int
+}
+
+// errLastIsLabel ends the reading of a table whose last column is more than the model has.
+var errLastIsLabel = errors.New("the last column holds the labels")
+
+// readTable reads the file to evaluate and calls each with its rows, which are good until it returns. What is wrong with the file is
+// wrong input, not a wrong model.
+func (f *classifyFlags) readTable(cfg *edge.KNNConfig, each func(row []float64, l labelled) error) error {
+	read := func(label string, notes ...string) error {
 		in, err := os.Open(f.evaluate)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		defer in.Close()
 		o := table.Options{Label: label}
 		if f.header {
 			o.Header = "yes"
 		}
-		t, err := table.ReadCSV(in, f.evaluate, o)
+		first := true
+		o.Each = func(t *table.Table) error {
+			if first {
+				switch {
+				case t.Labels == nil && t.Cols == cfg.Cols+1:
+					return errLastIsLabel
+				case t.Labels == nil:
+					return &edge.InputError{Reason: fmt.Sprintf("%s: no column of labels was found; name it with --label-column", f.evaluate)}
+				case t.Cols != cfg.Cols:
+					return &edge.InputError{Reason: fmt.Sprintf("%s: has %d columns beside the labels, the model has %d", f.evaluate, t.Cols, cfg.Cols)}
+				}
+				for _, n := range append(t.Notes, notes...) {
+					fmt.Fprintf(os.Stderr, "edge-infer: %s: %s\n", f.evaluate, n)
+				}
+				first = false
+			}
+			return each(t.Row(0), labelled{t.Labels[0], t.Lines[0]})
+		}
+		_, err = table.ReadCSV(in, f.evaluate, o)
 		var bad *checkpoint.Error
 		if errors.As(err, &bad) {
-			return nil, &edge.InputError{Reason: bad.Error()}
+			return &edge.InputError{Reason: bad.Error()}
 		}
-		return t, err
+		return err
 	}
-	t, err := read(f.label)
-	if err != nil {
-		return nil, err
+	err := read(f.label)
+	if errors.Is(err, errLastIsLabel) {
+		last := cfg.Cols + 1
+		err = read(strconv.Itoa(last), fmt.Sprintf("column %d was taken as that of the labels", last))
 	}
-	if t.Labels == nil && t.Cols == cfg.Cols+1 {
-		if t, err = read(strconv.Itoa(t.Cols)); err != nil {
-			return nil, err
-		}
-		t.Notes = append(t.Notes, fmt.Sprintf("column %d was taken as that of the labels", t.Cols+1))
-	}
-	switch {
-	case t.Labels == nil:
-		return nil, &edge.InputError{Reason: fmt.Sprintf("%s: no column of labels was found; name it with --label-column", f.evaluate)}
-	case t.Cols != cfg.Cols:
-		return nil, &edge.InputError{Reason: fmt.Sprintf("%s: has %d columns beside the labels, the model has %d", f.evaluate, t.Cols, cfg.Cols)}
-	}
-	for _, n := range t.Notes {
-		fmt.Fprintf(os.Stderr, "edge-infer: %s: %s\n", f.evaluate, n)
-	}
-	return t, nil
+	return err
 }
 
 // evaluation is what --evaluate counts.
@@ -106,13 +127,13 @@ type evaluation struct {
 	sum, squares, errors, absolute float64 // of regression
 }
 
-func (e *evaluation) add(t *table.Table, row int, got string) error {
-	want := t.Labels[row]
+func (e *evaluation) add(l labelled, got string) error {
+	want := l.label
 	e.rows++
 	if e.cfg.Task == edge.TaskRegress {
 		w, err := strconv.ParseFloat(want, 64)
 		if err != nil {
-			return fmt.Errorf("line %d: the target %q is not a number", t.Lines[row], want)
+			return fmt.Errorf("line %d: the target %q is not a number", l.line, want)
 		}
 		g, _ := strconv.ParseFloat(got, 64)
 		e.sum, e.squares = e.sum+w, e.squares+float64(w*w)
@@ -124,7 +145,7 @@ func (e *evaluation) add(t *table.Table, row int, got string) error {
 	if want == got {
 		e.right++
 	} else if len(e.wrong) < maxWrong {
-		e.wrong = append(e.wrong, fmt.Sprintf("line %d\t%s\t%s", t.Lines[row], want, got))
+		e.wrong = append(e.wrong, fmt.Sprintf("line %d\t%s\t%s", l.line, want, got))
 	}
 	return nil
 }
@@ -213,7 +234,7 @@ func (f *classifyFlags) runChooseK(ctx context.Context, m *edge.Model) error {
 	for i, metric := range metrics {
 		o := f.options
 		o.Metric, o.P, o.K = metric, 0, top+1
-		c, err := newClassifier(m, &o)
+		c, _, err := newClassifier(m, &o)
 		if err != nil {
 			return err
 		}

@@ -87,7 +87,7 @@ func (f *completeFlags) run(ctx context.Context, args []string) (err error) {
 	}
 	defer m.Close()
 	options := edge.StreamOptions{MaxSteps: 16, Memory: memory}
-	c, err := within(&options.Batch, &options.MaxSteps, func() (*edge.Plan, error) { return m.PlanCompleter(options) },
+	c, spare, err := within(&options.Batch, &options.MaxSteps, func() (*edge.Plan, error) { return m.PlanCompleter(options) },
 		func() (*edge.Completer, error) { return m.NewCompleter(options) })
 	if err != nil {
 		return err
@@ -101,9 +101,9 @@ func (f *completeFlags) run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer out.Abort()
-	next := fromArguments(args)
+	next := fromArguments(args, spare)
 	if len(args) == 0 {
-		next = fromLines(in, "")
+		next = fromLines(in, "", spare)
 	}
 	bad, total := 0, 0
 	for {

@@ -41,7 +41,12 @@ func (e *modelError) Error() string { return e.err.Error() }
 func (e *modelError) Unwrap() error { return e.err }
 
 // badLinesError ends a run that had wrong input. Each line has been reported when it came.
-type badLinesError struct{ bad, total int }
+type badLinesError struct {
+	bad, total int
+	short      error // an *inputMemoryError of one of them; nil: none had one
+}
+
+func (e *badLinesError) Unwrap() error { return e.short }
 
 func (e *badLinesError) Error() string {
 	return fmt.Sprintf("%d of %d could not be translated: see above", e.bad, e.total)
@@ -60,7 +65,7 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case is[*usageError](err), is[*kernels.UnavailableError](err):
 		return exitUse
-	case is[*edge.MemoryError](err):
+	case is[*edge.MemoryError](err), is[*inputMemoryError](err):
 		return exitMemory
 	case is[*modelError](err), is[*modelfile.FormatError](err), is[*edge.FamilyError](err), is[*edge.ModelError](err),
 		is[*checkpoint.Error](err):

@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// maxLine is the longest line that is translated. It bounds the memory that input can take; a longer line is skipped up to
-// its end without being kept.
+// maxLine is the longest line that is translated, if there is memory for it: see longestLine. It bounds the memory that input can take; a
+// longer line is skipped up to its end without being kept.
 const maxLine = 1 << 20
 
 // readAhead is how many bytes of lines wait for their translation before reading pauses.
@@ -23,18 +23,24 @@ type line struct {
 	err   error // why it cannot be translated
 }
 
+// longestLine is the longest line that there is memory for.
+func longestLine(spare int64) int { return int(min(readAhead+spare/growing, maxLine)) }
+
 // newLine refuses what is too long; whether the rest is text, the runtime finds out.
-func newLine(where, text string) line {
+func newLine(where, text string, longest int) line {
 	l := line{where: where, text: text}
-	if len(text) > maxLine {
+	if len(text) > longest {
 		l.text = ""
 		l.err = fmt.Errorf("this is longer than %d MB; break it into several lines", maxLine>>20)
+		if longest < maxLine {
+			l.err = tooLarge("this line", int64(longest), "break it into several lines")
+		}
 	}
 	return l
 }
 
 // lineQueue reads lines in a goroutine of its own, so that the lines which are already there can be told from those that
-// are still to come. There is no limit on a line but maxLine.
+// are still to come. There is no limit on a line but longest.
 type lineQueue struct {
 	mu    sync.Mutex
 	lines []line
@@ -44,13 +50,13 @@ type lineQueue struct {
 	room  chan struct{} // capacity 1: something was taken
 }
 
-func readLines(r io.Reader) *lineQueue {
+func readLines(r io.Reader, spare int64) *lineQueue {
 	q := &lineQueue{wake: make(chan struct{}, 1), room: make(chan struct{}, 1)}
-	go q.read(r)
+	go q.read(r, longestLine(spare))
 	return q
 }
 
-func (q *lineQueue) read(r io.Reader) {
+func (q *lineQueue) read(r io.Reader, longest int) {
 	var (
 		chunk   = make([]byte, 32<<10)
 		partial []byte // the beginning of a line whose end has not been read
@@ -64,12 +70,14 @@ func (q *lineQueue) read(r io.Reader) {
 		if number == 1 { // Windows editors mark a file as UTF-8 with it
 			text = bytes.TrimPrefix(text, bom)
 		}
-		ready = append(ready, newLine(fmt.Sprintf("line %d", number), string(bytes.TrimSuffix(text, []byte("\r")))))
-		partial = partial[:0]
+		ready = append(ready, newLine(fmt.Sprintf("line %d", number), string(bytes.TrimSuffix(text, []byte("\r"))), longest))
+		if partial = partial[:0]; cap(partial) > readAhead {
+			partial = nil
+		}
 	}
 	// keep appends to the unfinished line, one byte more than it may have so that newLine sees that it is too long.
 	keep := func(b []byte) {
-		partial = append(partial, b[:min(len(b), maxLine+1-len(partial))]...)
+		partial = append(partial, b[:min(len(b), longest+1-len(partial))]...)
 	}
 	for {
 		n, err := r.Read(chunk)
@@ -108,11 +116,19 @@ func (q *lineQueue) put(lines []line, end error) int {
 	return q.bytes
 }
 
-// take waits for a line, then takes up to n of those that are there. At the end it returns io.EOF or the read error.
+// take waits for a line, then takes up to n of those that are there, but not many long ones. At the end it returns io.EOF or the
+// read error.
 func (q *lineQueue) take(ctx context.Context, n int) ([]line, error) {
 	for {
 		q.mu.Lock()
 		if n := min(n, len(q.lines)); n > 0 {
+			bytes := lineBytes(q.lines[0])
+			for i := range q.lines[1:n] {
+				if bytes += lineBytes(q.lines[i+1]); bytes > readAhead {
+					n = i + 1
+					break
+				}
+			}
 			taken := slices.Clone(q.lines[:n])
 			clear(q.lines[:n]) // the array lives on, its strings need not
 			q.lines = q.lines[n:]

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -49,7 +50,7 @@ func TestReadLines(t *testing.T) {
 			"at once": strings.NewReader(c.input), "by halves": iotest.HalfReader(strings.NewReader(c.input)),
 			"end with data": iotest.DataErrReader(strings.NewReader(c.input)),
 		} {
-			lines, err := collect(t, readLines(r), 3)
+			lines, err := collect(t, readLines(r, math.MaxInt64), 3)
 			if err != io.EOF || len(lines) != len(c.want) {
 				t.Errorf("%s, %s: %d lines and %v, want %d", c.name, name, len(lines), err, len(c.want))
 				continue
@@ -68,7 +69,7 @@ func TestReadLines(t *testing.T) {
 
 func TestReadError(t *testing.T) {
 	broken := errors.New("the card was pulled out")
-	lines, err := collect(t, readLines(io.MultiReader(strings.NewReader("a\nb\n"), iotest.ErrReader(broken))), 8)
+	lines, err := collect(t, readLines(io.MultiReader(strings.NewReader("a\nb\n"), iotest.ErrReader(broken)), math.MaxInt64), 8)
 	if len(lines) != 2 || err != broken {
 		t.Errorf("%d lines and %v", len(lines), err)
 	}
@@ -77,7 +78,7 @@ func TestReadError(t *testing.T) {
 // Reading pauses when enough lines wait: a large file does not end up in memory.
 func TestReadAheadIsBounded(t *testing.T) {
 	const n = 1 << 17
-	q := readLines(strings.NewReader(strings.Repeat("0123456789abcde\n", n)))
+	q := readLines(strings.NewReader(strings.Repeat("0123456789abcde\n", n)), math.MaxInt64)
 	for q.waiting() {
 		time.Sleep(time.Millisecond)
 	}
@@ -97,7 +98,7 @@ func TestReadAheadIsBounded(t *testing.T) {
 // take returns what is there and does not wait for the rest of the batch.
 func TestTakeDoesNotWait(t *testing.T) {
 	r, w := io.Pipe()
-	q := readLines(r)
+	q := readLines(r, math.MaxInt64)
 	for i := range 3 {
 		if _, err := fmt.Fprintf(w, "%d a\n%d b\n%d c", i, i, i); err != nil {
 			t.Fatal(err)

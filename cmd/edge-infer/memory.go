@@ -38,12 +38,17 @@ func parseSize(s string) (int64, error) {
 }
 
 // textMemory is for lines on their way in and out: those that were read ahead, the one in work, and what is allocated for each. A line
-// of more than some KB takes more.
+// of more than readAhead takes growing times its bytes beside it.
 const textMemory = 1 << 20
 
+// growing is how many times its bytes a long line takes: as it was read, as it waits, its translation as that grows and as it is
+// written, and what was left behind on the way. Arrays that are read from pipes take less.
+const growing = 8
+
 // within makes what runs a model, in the memory that there is. batch and steps are in the options of plan and open. Those that are too
-// large are made smaller, which changes no answer; steps is nil where it would.
-func within[T any](batch, steps *int, plan func() (*edge.Plan, error), open func() (T, error)) (T, error) {
+// large are made smaller, which changes no answer; steps is nil where it would. spare is the bytes that are left for what is larger
+// than the Plan knows: long lines, arrays.
+func within[T any](batch, steps *int, plan func() (*edge.Plan, error), open func() (T, error)) (made T, spare int64, err error) {
 	var none T
 	withText := func() (*edge.Plan, error) {
 		p, err := plan()
@@ -54,7 +59,7 @@ func within[T any](batch, steps *int, plan func() (*edge.Plan, error), open func
 	}
 	p, err := withText()
 	if err != nil {
-		return none, err
+		return none, 0, err
 	}
 	var short *edge.MemoryError
 	if err := p.Check(); errors.As(err, &short) && (short.Batch > 0 || short.Length > 0 && steps != nil) {
@@ -67,22 +72,34 @@ func within[T any](batch, steps *int, plan func() (*edge.Plan, error), open func
 		fmt.Fprintf(os.Stderr, "edge-infer: this needs %s, and %s is %s: going on with %s; the answers are the same\n",
 			megabytes(short.Need), p.Limit.Of, megabytes(p.Limit.Bytes), smaller)
 		if p, err = withText(); err != nil {
-			return none, err
+			return none, 0, err
 		}
 	} else if err != nil {
-		return none, err
+		return none, 0, err
 	}
 	limitMemory(p)
 	t, err := open()
 	if err != nil {
-		return none, asUsageError(err)
+		return none, 0, asUsageError(err)
 	}
 	if p.Rereads() {
 		fmt.Fprintf(os.Stderr, "edge-infer: the model's %s and %s beside it are more than %s, which is %s: parts of the model are read again and again, which is slow\n",
 			megabytes(p.Mapped), megabytes(p.Anonymous), p.Limit.Of, megabytes(p.Limit.Bytes))
 	}
-	return t, nil
+	return t, p.Spare(), nil
 }
+
+// tooLarge is the error of input that is longer than the memory that is left allows.
+func tooLarge(name string, most int64, do string) error {
+	return &inputMemoryError{fmt.Sprintf("%s: more than %s do not fit into the memory that is left; %s", name, kilobytes(most), do)}
+}
+
+// inputMemoryError says that there is not enough memory for some input.
+type inputMemoryError struct{ reason string }
+
+func (e *inputMemoryError) Error() string { return e.reason }
+
+func kilobytes(n int64) string { return fmt.Sprintf("%d KB", n>>10) }
 
 // limitMemory makes Go's collector keep this process within the Plan; without it the heap may grow to twice what is live. So much
 // may be allocated between two collections, in per cent of what is live, or of 4 MB if that is more. GOMEMLIMIT is the same rule for
@@ -102,5 +119,5 @@ func limitMemory(plan *edge.Plan) {
 	var stats goruntime.MemStats
 	goruntime.ReadMemStats(&stats)
 	untouched := max(int64(stats.Sys-stats.HeapReleased)-memory.Anonymous(), 0)
-	debug.SetMemoryLimit(plan.Anonymous + untouched + untouchedLater)
+	debug.SetMemoryLimit(plan.Anonymous + min(plan.Spare(), growing*maxLine) + untouched + untouchedLater)
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
@@ -225,35 +227,109 @@ func TestCommandsStayWithinThePlan(t *testing.T) {
 		{"Tom likes to eat", 250, []string{"complete", "--top", "5"}, []string{"lstm", "--steps", "16"}},
 		{"5.1,3.5,1.4,0.2", 1000, []string{"classify", "--json", "--threads", "1"}, []string{"iris", "--batch", "16"}},
 	} {
-		r := runProgram(t, "", append([]string{"inspect", "--plan", "--json"}, c.plan...)...)
-		r.expect(t, exitOK)
-		_, rest, _ := strings.Cut(r.stdout, `"anonymous": `)
-		number, _, _ := strings.Cut(rest, ",")
-		plan, err := strconv.ParseInt(number, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
+		plan := plannedAnonymous(t, c.plan...)
 		cmd := command(t, nil, c.args...)
 		cmd.Stdin = strings.NewReader(strings.Repeat(c.line+"\n", c.lines*times))
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan error)
-		go func() { ended <- cmd.Wait() }()
-		peak := int64(0)
-		for running := true; running; {
-			select {
-			case err := <-ended:
-				if running = false; err != nil {
-					t.Errorf("%v: %v", c.args, err)
-				}
-			case <-time.After(time.Millisecond):
-				peak = max(peak, anonymousOf(cmd.Process.Pid))
-			}
-		}
+		peak := peakAnonymous(t, cmd)
 		t.Logf("%v: %.2f MB planned, at most %.2f MB anonymous", c.args, float64(plan)/(1<<20), float64(peak)/(1<<20))
 		if peak > plan || peak == 0 {
 			t.Errorf("%v: %d bytes, planned %d", c.args, peak, plan)
 		}
+	}
+}
+
+// plannedAnonymous is what inspect says.
+func plannedAnonymous(t *testing.T, args ...string) int64 {
+	t.Helper()
+	r := runProgram(t, "", append([]string{"inspect", "--plan", "--json"}, args...)...)
+	r.expect(t, exitOK)
+	_, rest, _ := strings.Cut(r.stdout, `"anonymous": `)
+	number, _, _ := strings.Cut(rest, ",")
+	plan, err := strconv.ParseInt(number, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}
+
+// peakAnonymous runs a command to its end, which must be a good one, and gives the most anonymous memory that was seen of it.
+func peakAnonymous(t *testing.T, cmd *exec.Cmd) (peak int64) {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("%v: %v", cmd.Args, err)
+			}
+			return peak
+		case <-time.After(time.Millisecond):
+			peak = max(peak, anonymousOf(cmd.Process.Pid))
+		}
+	}
+}
+
+// However long an input is, no more of it is in memory than the Plan knows, but for growing times the bytes of a long line.
+func TestLongInputStaysWithinThePlan(t *testing.T) {
+	noEmulation(t)
+	needModels(t)
+	dir, times := t.TempDir(), 20
+	if testing.Short() {
+		times = 4
+	}
+	file := func(name string, content []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	lstm := smallRNN(t, "lstm-3-layer.pt")
+	steps := 10000 * times
+	rows := file("x.csv", bytes.Repeat([]byte("0.25,-1,0.5,1.25,0,1,-0.75\n"), steps))
+	array := file("x.npy", npyBytes(make([]float32, 7*steps), 2, steps/2, 7))
+	table := file("rows.csv", bytes.Repeat([]byte("5.1,3.5,1.4,0.2,setosa\n6.3,3.3,6,2.5,virginica\n"), 5000*times))
+	vectors := file("rows.npy", npyBytes(make([]float32, 4*steps), steps, 4))
+	line := file("line.txt", bytes.Repeat([]byte("我正在吃饭。"), 1000*times))
+	for _, c := range []struct {
+		args, plan []string
+		more       int64
+	}{
+		{[]string{"translate", "--threads", "1", "--max-source", "16", "--max-length", "2", "-i", line},
+			[]string{"--max-source", "16", "--max-target", "2"}, growing * int64(18000*times)},
+		{[]string{"run", lstm, "--threads", "1", "-i", rows, "-o", filepath.Join(dir, "y.csv")}, []string{lstm}, 0},
+		{[]string{"run", lstm, "--threads", "1", "-i", array, "-o", filepath.Join(dir, "y.npy")}, []string{lstm}, 0},
+		{[]string{"classify", "--threads", "1", "--evaluate", table}, []string{"iris", "--batch", "16"}, 0},
+		{[]string{"classify", "--threads", "1", "-i", vectors, "-o", filepath.Join(dir, "y.txt")}, []string{"iris", "--batch", "16"}, 0},
+	} {
+		plan := plannedAnonymous(t, c.plan...)
+		peak := peakAnonymous(t, command(t, nil, c.args...))
+		t.Logf("%s: %.2f MB planned, at most %.2f MB anonymous", c.args[0], float64(plan)/(1<<20), float64(peak)/(1<<20))
+		if peak > plan+c.more || peak == 0 {
+			t.Errorf("%v: %d bytes, planned %d", c.args, peak, plan+c.more)
+		}
+	}
+
+	// What must be in memory whole is refused where it does not fit.
+	both := smallRNN(t, "gru-bidirectional.safetensors")
+	for _, c := range []struct {
+		plan   []string
+		args   []string
+		stderr string
+	}{
+		{[]string{"--max-source", "16", "--max-target", "2"}, []string{"translate", "--threads", "1", "--max-source", "16", "--max-length", "2", "-i", line}, "line 1: this line: more than"},
+		{[]string{both}, []string{"run", both, "--threads", "1", "-i", rows}, "cut it into shorter sequences"},
+		{[]string{lstm}, []string{"run", lstm, "--threads", "1", "-i", rows, "-o", filepath.Join(dir, "z.npy")}, "give the input as .npy, or write CSV"},
+	} {
+		limit := plannedAnonymous(t, c.plan...) + 4<<20 + 1<<18
+		r := runProgram(t, "", append(c.args, "--memory", strconv.FormatInt(limit, 10))...)
+		if times < 20 && c.args[0] == "translate" {
+			continue // the line fits
+		}
+		r.expect(t, exitMemory, c.stderr)
 	}
 }

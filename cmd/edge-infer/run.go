@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -64,13 +62,6 @@ can be fed in pieces. The answer is the same in pieces and whole.`,
 	return cmd
 }
 
-// sequences are what run reads and writes: count sequences of steps rows of width values, one after another.
-type sequences struct {
-	count, steps, width int
-	values              []float32
-	batch               bool // the file had an axis for sequences
-}
-
 func (f *runFlags) run(ctx context.Context, name string) (err error) {
 	memory, err := parseSize(f.memory)
 	if err != nil {
@@ -108,78 +99,68 @@ func (f *runFlags) run(ctx context.Context, name string) (err error) {
 		return &usageError{"this model reads from the end of a sequence, too: it cannot stream", "leave --stream out"}
 	}
 	if f.stream {
-		s, err := f.open(m, options)
+		s, spare, err := f.open(m, &options, func(*edge.Plan) {})
 		if err != nil {
 			return err
 		}
-		if err := f.lines(ctx, in, s, cfg); err != nil {
+		if err := f.lines(ctx, in, s, cfg, spare); err != nil {
 			return err
 		}
 		return f.saveState(s)
 	}
-	x, err := f.read(in, isArray, cfg)
-	if err != nil {
-		return err
-	}
-	if f.state != "" && x.count != 1 {
-		return &edge.InputError{Reason: fmt.Sprintf("--state is for one sequence, the input has %d", x.count)}
-	}
-	if options.MaxSteps = min(64, max(x.steps, 1)); cfg.Backward() {
-		options.MaxSteps = max(x.steps, 1)
-	}
-	s, err := f.open(m, options)
-	if err != nil {
-		return err
-	}
-	y, err := runSequences(ctx, s, cfg, x)
-	if err != nil {
-		return err
-	}
-	out, err := createOutput(f.output)
-	if err != nil {
-		return err
-	}
-	defer out.Abort()
-	if strings.EqualFold(filepath.Ext(f.output), ".npy") {
-		err = y.writeNPY(out, cfg.Output == edge.OutputSteps)
-	} else {
-		err = y.writeCSV(out)
-	}
-	if err != nil {
-		return err
-	}
-	if err := out.Finish(); err != nil {
-		return err
-	}
-	return f.saveState(s)
+	return f.whole(ctx, in, isArray, m, options)
 }
 
-// open makes the stream and puts it into the state of an earlier run.
-func (f *runFlags) open(m *edge.Model, o edge.StreamOptions) (*edge.Stream, error) {
+// open makes the stream and puts it into the state of an earlier run. beside adds to its Plan what comes with it.
+func (f *runFlags) open(m *edge.Model, o *edge.StreamOptions, beside func(*edge.Plan)) (s *edge.Stream, spare int64, err error) {
 	steps := &o.MaxSteps
 	if m.RNNConfig().Backward() { // its sequences are taken whole
 		steps = nil
 	}
-	s, err := within(&o.Batch, steps, func() (*edge.Plan, error) { return m.PlanStream(o) }, func() (*edge.Stream, error) { return m.NewStream(o) })
-	if err != nil || f.state == "" {
-		return s, err
+	plan := func() (*edge.Plan, error) {
+		p, err := m.PlanStream(*o)
+		if err == nil {
+			beside(p)
+		}
+		return p, err
 	}
+	s, spare, err = within(&o.Batch, steps, plan, func() (*edge.Stream, error) { return m.NewStream(*o) })
+	if err != nil || f.state == "" {
+		return s, spare, err
+	}
+	return s, spare, f.restore(s)
+}
+
+// restore puts s into the state in f.state, if there is one.
+func (f *runFlags) restore(s *edge.Stream) error {
 	a, err := npy.Open(f.state)
 	if errors.Is(err, fs.ErrNotExist) {
-		return s, nil
+		return nil
 	}
 	if err != nil {
-		return nil, asInputError(f.state, err)
+		return asInputError(f.state, err)
 	}
 	defer a.Close()
-	state, err := floatsOf(f.state, a)
+	array, err := onlyArray(f.state, a)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := s.Restore(0, state.values); err != nil {
-		return nil, asInputError(f.state, err)
+	if n := array.Rows() * array.Cols(); n != s.StateSize() {
+		return &edge.InputError{Reason: fmt.Sprintf("%s: the state has %d values, this model's has %d", f.state, n, s.StateSize())}
 	}
-	return s, nil
+	state, row := make([]float32, 0, s.StateSize()), make([]float64, array.Cols())
+	for i := range array.Rows() {
+		if err := array.Row(row, i); err != nil {
+			return asInputError(f.state, err)
+		}
+		for _, v := range row {
+			state = append(state, float32(v))
+		}
+	}
+	if err := s.Restore(0, state); err != nil {
+		return asInputError(f.state, err)
+	}
+	return nil
 }
 
 func (f *runFlags) saveState(s *edge.Stream) error {
@@ -191,7 +172,7 @@ func (f *runFlags) saveState(s *edge.Stream) error {
 		return err
 	}
 	defer out.Abort()
-	if err := writeNPY(out, s.Snapshot(nil, 0), s.StateSize()); err != nil {
+	if _, err := out.Write(appendF32(appendNPYHeader(nil, s.StateSize()), s.Snapshot(nil, 0))); err != nil {
 		return err
 	}
 	return out.Finish()
@@ -208,93 +189,6 @@ func asInputError(path string, err error) error {
 		reason = path + ": " + reason
 	}
 	return &edge.InputError{Reason: reason}
-}
-
-// read reads the whole input and checks that its rows are the model's.
-func (f *runFlags) read(in *os.File, isArray bool, cfg *edge.RNNConfig) (*sequences, error) {
-	width := cfg.Input
-	if cfg.Vocab > 0 {
-		width = 1 // a token id a step
-	}
-	if !isArray {
-		x, row := &sequences{count: 1, width: width}, make([]float32, width)
-		scanner := bufio.NewScanner(in)
-		scanner.Buffer(nil, maxLine)
-		for n := 1; scanner.Scan(); n++ {
-			if err := parseRow(row, scanner.Text()); err != nil {
-				return nil, &edge.InputError{Reason: fmt.Sprintf("line %d: %v", n, err)}
-			}
-			x.values = append(x.values, row...)
-			x.steps++
-		}
-		if err := scanner.Err(); errors.Is(err, bufio.ErrTooLong) {
-			return nil, &edge.InputError{Reason: fmt.Sprintf("line %d is longer than %d MB", x.steps+1, maxLine>>20)}
-		} else if err != nil {
-			return nil, err
-		}
-		if x.steps == 0 {
-			return nil, &edge.InputError{Reason: "the input has no lines"}
-		}
-		return x, nil
-	}
-	a, err := npy.Open(f.input)
-	if err != nil {
-		return nil, asInputError(f.input, err)
-	}
-	defer a.Close()
-	all, err := floatsOf(f.input, a)
-	if err != nil {
-		return nil, err
-	}
-	shape := all.shape
-	if cfg.Vocab > 0 && (len(shape) == 1 || shape[len(shape)-1] != 1 || len(shape) == 2 && shape[1] != 1) {
-		shape = append(shape, 1) // ids without an axis of their own
-	}
-	if len(shape) < 2 || len(shape) > 3 || shape[len(shape)-1] != width {
-		return nil, &edge.InputError{Reason: fmt.Sprintf("%s: the shape is %v; this model takes (steps, %d) or (sequences, steps, %d)", f.input, all.shape, width, width)}
-	}
-	x := &sequences{count: 1, steps: shape[len(shape)-2], width: width, values: all.values, batch: len(shape) == 3}
-	if x.batch {
-		x.count = shape[0]
-	}
-	if x.steps == 0 || x.count == 0 {
-		return nil, &edge.InputError{Reason: f.input + ": there are no steps"}
-	}
-	return x, nil
-}
-
-// array is a whole array as float32.
-type array struct {
-	shape  []int
-	values []float32
-}
-
-// floatsOf reads the only array of a file. What does not fit into a float32 is refused.
-func floatsOf(path string, f *npy.File) (*array, error) {
-	bad := func(format string, args ...any) (*array, error) {
-		return nil, &edge.InputError{Reason: path + ": " + fmt.Sprintf(format, args...)}
-	}
-	if len(f.Names) != 1 {
-		return bad("has %d arrays, must have one", len(f.Names))
-	}
-	a, err := f.Array(f.Names[0])
-	if err != nil {
-		return nil, asInputError(path, err)
-	}
-	out, row := &array{shape: append([]int{}, a.Shape...)}, make([]float64, a.Cols())
-	out.values = make([]float32, 0, a.Rows()*a.Cols())
-	for i := range a.Rows() {
-		if err := a.Row(row, i); err != nil {
-			return nil, asInputError(path, err)
-		}
-		for j, v := range row {
-			if x := float32(v); x-x != 0 {
-				return bad("value %d of row %d is %v; float32 must hold it", j+1, i+1, v)
-			}
-			out.values = append(out.values, float32(v))
-		}
-	}
-	return out, nil
 }
 
 // parseRow reads a line of CSV into row, which it must fill: numbers with commas, semicolons, tabs or spaces between.
@@ -318,52 +212,20 @@ func parseRow(row []float32, line string) error {
 
 func isSeparator(r rune) bool { return r == ',' || r == ';' || r == '\t' || r == ' ' || r == '\r' }
 
-// ids turns a row of numbers into token ids.
-func ids(values []float32, vocab int) ([]int32, error) {
-	out := make([]int32, len(values))
+// ids turns numbers into token ids, of steps from first on. out has room for them.
+func ids(out []int32, values []float32, first, vocab int) ([]int32, error) {
+	out = out[:len(values)]
 	for i, v := range values {
 		if v != float32(int32(max(min(v, 1<<24), -1))) || v < 0 || int(v) >= vocab {
-			return nil, &edge.InputError{Reason: fmt.Sprintf("step %d: token %g is not one of 0 to %d", i+1, v, vocab-1)}
+			return nil, &edge.InputError{Reason: fmt.Sprintf("step %d: token %g is not one of 0 to %d", first+i+1, v, vocab-1)}
 		}
 		out[i] = int32(v)
 	}
 	return out, nil
 }
 
-// runSequences runs them one after another: the first from the stream's state, the others from the initial one.
-func runSequences(ctx context.Context, s *edge.Stream, cfg *edge.RNNConfig, x *sequences) (*sequences, error) {
-	rows := x.steps
-	if cfg.Output != edge.OutputSteps {
-		rows = 1
-	}
-	y := &sequences{count: x.count, steps: rows, width: cfg.OutputWidth(), batch: x.batch}
-	y.values = make([]float32, x.count*rows*y.width)
-	for i := range x.count {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		if i > 0 {
-			s.Reset()
-		}
-		in, out := x.values[i*x.steps*x.width:][:x.steps*x.width], y.values[i*rows*y.width:][:rows*y.width]
-		var err error
-		if cfg.Vocab > 0 {
-			var tokens []int32
-			if tokens, err = ids(in, cfg.Vocab); err == nil {
-				err = s.RunTokens(out, tokens, x.steps, nil)
-			}
-		} else {
-			err = s.Run(out, in, x.steps, nil)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return y, nil
-}
-
 // lines answers each line as it comes. A line that is no step gives an empty line, and the state stays as it was.
-func (f *runFlags) lines(ctx context.Context, in *os.File, s *edge.Stream, cfg *edge.RNNConfig) error {
+func (f *runFlags) lines(ctx context.Context, in *os.File, s *edge.Stream, cfg *edge.RNNConfig, spare int64) error {
 	out, err := createOutput(f.output)
 	if err != nil {
 		return err
@@ -373,9 +235,9 @@ func (f *runFlags) lines(ctx context.Context, in *os.File, s *edge.Stream, cfg *
 	if cfg.Vocab > 0 {
 		width = 1
 	}
-	y := &sequences{count: 1, steps: 1, width: cfg.OutputWidth(), values: make([]float32, cfg.OutputWidth())}
-	row, text := make([]float32, width), []byte(nil)
-	next, bad, total := fromLines(in, ""), 0, 0
+	y := make([]float32, cfg.OutputWidth())
+	row, token, text := make([]float32, width), make([]int32, 1), []byte(nil)
+	next, bad, total := fromLines(in, "", spare), 0, 0
 	for {
 		lines, err := next(ctx, 1)
 		if err == io.EOF {
@@ -391,14 +253,13 @@ func (f *runFlags) lines(ctx context.Context, in *os.File, s *edge.Stream, cfg *
 				err = l.err
 			}
 			if err == nil && cfg.Vocab > 0 {
-				var tokens []int32
-				if tokens, err = ids(row, cfg.Vocab); err == nil {
-					err = s.StepTokens(y.values, tokens)
+				if token, err = ids(token[:0], row, 0, cfg.Vocab); err == nil {
+					err = s.StepTokens(y, token)
 				}
 			} else if err == nil {
-				err = s.Step(y.values, row)
+				err = s.Step(y, row)
 			}
-			text = appendCSV(text[:0], y.values)
+			text = appendCSV(text[:0], y)
 			if err != nil {
 				var model *edge.ModelError
 				if errors.As(err, &model) {
@@ -434,50 +295,4 @@ func appendCSV(b []byte, row []float32) []byte {
 		b = strconv.AppendFloat(b, float64(v), 'g', -1, 32)
 	}
 	return append(b, '\n')
-}
-
-func (s *sequences) writeCSV(w io.Writer) error {
-	var line []byte
-	for at := 0; at < len(s.values); at += s.width {
-		line = appendCSV(line[:0], s.values[at:at+s.width])
-		if _, err := w.Write(line); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *sequences) writeNPY(w io.Writer, steps bool) error {
-	var shape []int
-	if s.batch {
-		shape = append(shape, s.count)
-	}
-	if steps {
-		shape = append(shape, s.steps)
-	}
-	return writeNPY(w, s.values, append(shape, s.width)...)
-}
-
-// writeNPY writes a .npy file of version 1.0: magic, header padded to 64 bytes, float32.
-func writeNPY(w io.Writer, values []float32, shape ...int) error {
-	text := make([]string, len(shape))
-	for i, n := range shape {
-		text[i] = strconv.Itoa(n)
-	}
-	header := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%s,), }", strings.Join(text, ", "))
-	for (10+len(header)+1)%64 != 0 {
-		header += " "
-	}
-	b := binary.LittleEndian.AppendUint16([]byte("\x93NUMPY\x01\x00"), uint16(len(header)+1))
-	b = append(append(b, header...), '\n')
-	for _, v := range values {
-		if b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v)); len(b) >= 4096 {
-			if _, err := w.Write(b); err != nil {
-				return err
-			}
-			b = b[:0]
-		}
-	}
-	_, err := w.Write(b)
-	return err
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -127,7 +126,5 @@ func TestRunBadInput(t *testing.T) {
 }
 
 func npyBytes(values []float32, shape ...int) []byte {
-	var b bytes.Buffer
-	_ = writeNPY(&b, values, shape...) // a buffer takes everything
-	return b.Bytes()
+	return appendF32(appendNPYHeader(nil, shape...), values)
 }

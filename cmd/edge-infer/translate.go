@@ -24,6 +24,8 @@ type translateFlags struct {
 	search               searchFlags
 	memory               string
 	tokens, json, stream bool
+
+	short error // of a line that there was no memory for
 }
 
 func newTranslateCommand() *cobra.Command {
@@ -111,7 +113,7 @@ func (f *translateFlags) run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer m.Close()
-	t, err := f.translator(m)
+	t, spare, err := f.translator(m)
 	if err != nil {
 		return err
 	}
@@ -122,10 +124,10 @@ func (f *translateFlags) run(ctx context.Context, args []string) (err error) {
 	defer out.Abort()
 	noteFaster()
 
-	next := fromArguments(args)
+	next := fromArguments(args, spare)
 	if len(args) == 0 {
 		from := m.File().Meta().Languages.From
-		next = fromLines(in, from)
+		next = fromLines(in, from, spare)
 	}
 	bad, total := 0, 0
 	for {
@@ -149,36 +151,36 @@ func (f *translateFlags) run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	if bad > 0 {
-		return &badLinesError{bad, total}
+		return &badLinesError{bad, total, f.short}
 	}
 	return nil
 }
 
 // translator makes the session that the flags ask for.
-func (f *translateFlags) translator(m *edge.Model) (*edge.Translator, error) {
+func (f *translateFlags) translator(m *edge.Model) (made *edge.Translator, spare int64, err error) {
 	chosen := slices.Contains(m.Languages(), f.to) // from among those of the model
 	checked := f.to
 	if chosen {
 		checked = ""
 	}
 	if err := checkLanguages(m.File().Meta(), f.from, checked); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	memory, err := parseSize(f.memory)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	threads, cpus, err := f.threads.choose()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	options := f.search.options(m)
 	options.Batch, options.Threads, options.CPUs, options.Memory = f.batch, threads, cpus, memory
-	options.Scores = options.Scores || f.json
+	options.Scores, options.TextOnly = options.Scores || f.json, !f.json
 	if f.stream {
 		options.Beam = 1
 	}
-	t, err := within(&options.Batch, nil, func() (*edge.Plan, error) { return m.Plan(options) },
+	t, spare, err := within(&options.Batch, nil, func() (*edge.Plan, error) { return m.Plan(options) },
 		func() (*edge.Translator, error) { return m.NewTranslator(options) })
 	var short *edge.MemoryError
 	if errors.As(err, &short) && short.Length > 0 {
@@ -193,7 +195,7 @@ func (f *translateFlags) translator(m *edge.Model) (*edge.Translator, error) {
 	} else if err == nil {
 		err = t.SetPrefix(f.search.prefix)
 	}
-	return t, asUsageError(err)
+	return t, spare, asUsageError(err)
 }
 
 // asUsageError: options out of range come from flags, not from input.
@@ -231,6 +233,9 @@ func (f *translateFlags) translateLines(ctx context.Context, t *edge.Translator,
 		if r.Err != nil {
 			bad++
 			fmt.Fprintf(os.Stderr, "edge-infer: %s: %v\n", l.where, r.Err)
+			if is[*inputMemoryError](r.Err) {
+				f.short = r.Err
+			}
 		}
 		switch {
 		case f.json:
@@ -329,7 +334,7 @@ func printJSONLine(out io.Writer, source string, r *edge.Translation, elapsed ti
 // lineSource gives up to n lines that are there, waiting for the first only; io.EOF at the end.
 type lineSource func(ctx context.Context, n int) ([]line, error)
 
-func fromArguments(args []string) lineSource {
+func fromArguments(args []string, spare int64) lineSource {
 	done := 0
 	return func(ctx context.Context, n int) ([]line, error) {
 		if done == len(args) {
@@ -337,19 +342,19 @@ func fromArguments(args []string) lineSource {
 		}
 		lines := []line{}
 		for ; done < len(args) && len(lines) < n; done++ {
-			lines = append(lines, newLine(fmt.Sprintf("argument %d", done+1), args[done]))
+			lines = append(lines, newLine(fmt.Sprintf("argument %d", done+1), args[done], longestLine(spare)))
 		}
 		return lines, ctx.Err()
 	}
 }
 
 // fromLines reads a file or standard input. To a person at a terminal it says what to do, on standard error.
-func fromLines(in *os.File, language string) lineSource {
+func fromLines(in *os.File, language string, spare int64) lineSource {
 	interactive := isTerminal(in) && isTerminal(os.Stderr)
 	if interactive {
 		fmt.Fprintln(os.Stderr, "Type a line and press Enter; Ctrl-D ends.")
 	}
-	q := readLines(in)
+	q := readLines(in, spare)
 	return func(ctx context.Context, n int) ([]line, error) {
 		if interactive && q.waiting() {
 			fmt.Fprint(os.Stderr, strings.TrimSpace(language)+"> ")

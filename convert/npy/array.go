@@ -194,6 +194,16 @@ func (a *Array) Rows() int { return a.rows }
 // Cols is how many elements a row has.
 func (a *Array) Cols() int { return a.cols }
 
+// Reshape makes rows of cols elements, one after another as they lie in the file. Only arrays in order C have them so: else ok is false,
+// and the array is as it was.
+func (a *Array) Reshape(cols int) (ok bool) {
+	if a.Fortran || a.DType.Kind == 'O' || cols < 1 || a.rows*a.cols%cols != 0 {
+		return false
+	}
+	a.rows, a.cols, a.held = a.rows*a.cols/cols, cols, 0
+	return true
+}
+
 // Bytes is how many bytes the elements take in the file.
 func (a *Array) Bytes() int64 { return int64(a.rows) * int64(a.cols) * int64(a.DType.Size) }
 

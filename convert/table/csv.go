@@ -23,6 +23,10 @@ type Options struct {
 	// Label is the column of labels: its name, its number from 1, or "none". "": the column called class, label, target, species or
 	// y; else the only one that holds no numbers.
 	Label string
+
+	// Each, if not nil, is called after each row with a Table that holds that row alone, which is not kept: so a file may have any
+	// length. Its error ends the reading.
+	Each func(*Table) error
 }
 
 // Table is a table in memory: numbers and, where there are, labels as they are written.
@@ -50,7 +54,7 @@ type reader struct {
 	label int // column of labels, -1: none
 }
 
-// ReadCSV reads a whole table. Fields are separated by commas, semicolons or tabs, whichever the first line has; quotes are
+// ReadCSV reads a table, whole or with Options.Each row by row. Fields are separated by commas, semicolons or tabs, whichever the first line has; quotes are
 // those of RFC 4180. Every error is a *checkpoint.Error that names line and column.
 func ReadCSV(in io.Reader, path string, o Options) (*Table, error) {
 	r := &reader{t: &Table{Path: path}, o: o, label: -1}
@@ -350,5 +354,13 @@ func (r *reader) add(record []string, line int) error {
 	}
 	t.Rows++
 	t.Lines = append(t.Lines, line)
-	return nil
+	if r.o.Each == nil {
+		return nil
+	}
+	err := r.o.Each(t)
+	t.Rows, t.Values, t.Lines = 0, t.Values[:0], t.Lines[:0]
+	if t.Labels != nil {
+		t.Labels = t.Labels[:0]
+	}
+	return err
 }
