@@ -215,6 +215,14 @@ var cases = []opCase{
 		o.f[0], o.i[0] = caseFloats(r, caseLength(r)), make([]int32, 1)
 		return func(s *Set, o *operands) { o.i[0][0] = int32(s.ArgMax(o.f[0])) }
 	}},
+	{"ArgMaxAbove", func(r *rand.Rand, o *operands) func(s *Set, o *operands) {
+		o.f[0], o.i[0] = caseFloats(r, caseLength(r)), make([]int32, 1)
+		floor := caseFloats(r, 1)[0]
+		if floor != floor {
+			floor = 0
+		}
+		return func(s *Set, o *operands) { o.i[0][0] = int32(s.ArgMaxAbove(o.f[0], floor)) }
+	}},
 	{"TopK", func(r *rand.Rand, o *operands) func(s *Set, o *operands) {
 		k := r.IntN(12)
 		o.f[0], o.f[1], o.i[0], o.i[1] = caseFloats(r, caseLength(r)), make([]float32, k), make([]int32, k), make([]int32, 1)

@@ -414,6 +414,15 @@ func TestArgMaxTopK(t *testing.T) {
 		if got := s.ArgMax(x); got != best {
 			t.Fatalf("%s: ArgMax %d, want %d", what, got, best)
 		}
+		for _, i := range append(slices.Clone(order[:min(len(order), 3)]), order[len(order)/2:]...) {
+			floor, want := x[i], -1
+			if x[best] > floor {
+				want = best
+			}
+			if got := s.ArgMaxAbove(x, floor); got != want {
+				t.Fatalf("%s: ArgMaxAbove of %g %d, want %d", what, floor, got, want)
+			}
+		}
 		for _, k := range []int{0, 1, 2, 5, 8, 16, 17, 40} {
 			idx, val := make([]int32, k), odd(r, make([]float32, k))
 			n := s.TopK(idx, val, x)

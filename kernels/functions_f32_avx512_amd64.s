@@ -100,14 +100,36 @@ loop:
 	VPSHUFD $0xb1, X0, X1;    \
 	OP X1, X0, X0
 
-// LARGEST: Z0 = the largest of the elements at SI in each lane, NaN left out: each step is x > max ? x : max. Uses CX, DX.
+// LARGEST: Z0 = the largest of the elements at SI in each lane, NaN left out: each step is x > max ? x : max, in four chains while there is
+// enough. Uses Z1-Z4, CX, DX.
 #define LARGEST \
 	VBROADCASTSS floats<>+C_INF(SB), Z0; \
 	VPORD Z31, Z0, Z0;      \
 	MOVQ  SI, DX;           \
 	MOVQ  R9, CX;           \
-	TESTQ CX, CX;           \
-	JEQ   maxTail;          \
+	SUBQ  $4, CX;           \
+	JLT   maxFew;           \
+	VMOVAPS Z0, Z2;         \
+	VMOVAPS Z0, Z3;         \
+	VMOVAPS Z0, Z4;         \
+max4:                       \
+	VMOVUPS (DX), Z1;       \
+	VMAXPS  Z0, Z1, Z0;     \
+	VMOVUPS 64(DX), Z1;     \
+	VMAXPS  Z2, Z1, Z2;     \
+	VMOVUPS 128(DX), Z1;    \
+	VMAXPS  Z3, Z1, Z3;     \
+	VMOVUPS 192(DX), Z1;    \
+	VMAXPS  Z4, Z1, Z4;     \
+	ADDQ    $256, DX;       \
+	SUBQ    $4, CX;         \
+	JGE     max4;           \
+	VMAXPS  Z2, Z0, Z0;     \
+	VMAXPS  Z4, Z3, Z3;     \
+	VMAXPS  Z3, Z0, Z0;     \
+maxFew:                     \
+	ADDQ    $4, CX;         \
+	JEQ     maxTail;        \
 max:                        \
 	VMOVUPS (DX), Z1;       \
 	VMAXPS  Z0, Z1, Z0;     \
@@ -187,16 +209,19 @@ done:
 	VZEROUPPER
 	RET
 
-// func argMaxAVX512(x *float32, n int) int
+// func argMaxAVX512(x *float32, n int, floor float32) int
 //
-// Where the largest lies, the first of equal ones; n if there is nothing but NaN. Any n above 0.
-TEXT ·argMaxAVX512(SB), NOSPLIT, $0-24
+// Where the largest lies, the first of equal ones; n if there is nothing but NaN, or if it is not above floor. Any n above 0.
+TEXT ·argMaxAVX512(SB), NOSPLIT, $0-32
 	MOVQ x+0(FP), SI
 	MOVQ n+8(FP), R8
 	CONSTANTS
 	TAIL
 	LARGEST
 	FOLD(VMAXPS)
+	VMOVSS   floor+16(FP), X1
+	VUCOMISS X0, X1
+	JCC      none // floor >= the largest; a NaN is no floor
 	VBROADCASTSS X0, Z29
 	XORQ  BX, BX
 	MOVQ  R9, CX
@@ -214,14 +239,15 @@ findTail:
 	VCMPPS   $0, Z0, Z29, K3, K1
 	KORTESTW K1, K1
 	JNE      found
-	MOVQ     R8, ret+16(FP)
+none:
+	MOVQ     R8, ret+24(FP)
 	VZEROUPPER
 	RET
 found:
 	KMOVW K1, AX
 	BSFL  AX, AX
 	ADDQ  AX, BX
-	MOVQ  BX, ret+16(FP)
+	MOVQ  BX, ret+24(FP)
 	VZEROUPPER
 	RET
 

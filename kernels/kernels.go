@@ -141,7 +141,21 @@ type Set struct {
 	lstm func(h, c, gates *float32, n int)
 	gru  func(h, x, p *float32, n int)
 
+	argMaxAbove func(x []float32, floor float32) int // ArgMaxAbove in less time, or nil
+
 	cols int // weight rows that Linear takes to GemmS8 at a time; 0: tileCols
+}
+
+// ArgMaxAbove returns what ArgMax does if that element is above floor, which is no NaN, else -1. Of many pieces of one vector few have something larger
+// than all before, and where it lies need not be looked for in the others.
+func (s *Set) ArgMaxAbove(x []float32, floor float32) int {
+	if s.argMaxAbove != nil {
+		return s.argMaxAbove(x, floor)
+	}
+	if i := s.ArgMax(x); i >= 0 && x[i] > floor {
+		return i
+	}
+	return -1
 }
 
 // Info says of one set that this build knows what it needs and whether this CPU has that.

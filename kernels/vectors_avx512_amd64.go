@@ -29,10 +29,10 @@ func mulSigmoidAVX512(dst, x *float32, n int, s float32)
 //go:noescape
 func softmaxAVX512(x *float32, n int)
 
-// argMaxAVX512 is ArgMax, but n if there is nothing but NaN.
+// argMaxAVX512 is ArgMaxAbove, but n if there is none, and ArgMax with a floor of NaN.
 //
 //go:noescape
-func argMaxAVX512(x *float32, n int) int
+func argMaxAVX512(x *float32, n int, floor float32) int
 
 // scoresAVX512 is Scores for n positions; dim is above 0.
 //
@@ -63,7 +63,7 @@ func tileEpilogueAVX512(dst *float32, ld int, acc *int32, xScale, wScale, bias, 
 func improveFloatsAVX512(s *Set) {
 	s.EpilogueF32, s.QuantizeRow, s.Activate = epilogueAVX512, quantizeRowAVX512, activateAVX512
 	s.Exp, s.Tanh, s.Sigmoid = wideExp, wideTanh, wideSigmoid
-	s.Softmax, s.ArgMax = wideSoftmax, wideArgMax
+	s.Softmax, s.ArgMax, s.argMaxAbove = wideSoftmax, wideArgMax, wideArgMaxAbove
 	s.StoreKeys, s.Scores, s.WeightedSum = wideStoreKeys, wideScores, wideWeightedSum
 }
 
@@ -125,11 +125,13 @@ func wideSoftmax(x []float32) {
 	}
 }
 
-func wideArgMax(x []float32) int {
+func wideArgMax(x []float32) int { return wideArgMaxAbove(x, float32(math.NaN())) }
+
+func wideArgMaxAbove(x []float32, floor float32) int {
 	if len(x) == 0 {
 		return -1
 	}
-	if i := argMaxAVX512(&x[0], len(x)); i < len(x) {
+	if i := argMaxAVX512(&x[0], len(x), floor); i < len(x) {
 		return i
 	}
 	return -1

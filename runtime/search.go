@@ -159,6 +159,14 @@ func (c *choice) better(value float32, token int) {
 	}
 }
 
+// best returns where logits have their largest, if that is better than what was chosen from the tokens before; else -1.
+func (s *Session) best(logits []float32, before choice) int {
+	if before.token < 0 {
+		return s.set.ArgMax(logits)
+	}
+	return s.set.ArgMaxAbove(logits, before.value)
+}
+
 // outputCols is how many columns of the output matrix are computed before they are looked at: a batch of 32 rows of them
 // stays in a second-level cache.
 const outputCols = 512
@@ -182,8 +190,8 @@ func (s *Session) choose(worker, part int) {
 		for i := range rows {
 			row := w.logits[i*outputCols:][:real]
 			s.mask(&s.slots[s.active[i].slot], words{logits: row, from: n0})
-			if at := s.set.ArgMax(row); at >= 0 {
-				best[i].better(row[at], n0+at)
+			if at := s.best(row, best[i]); at >= 0 {
+				best[i] = choice{row[at], int32(n0 + at)}
 			}
 		}
 	}
