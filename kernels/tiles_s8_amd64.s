@@ -505,6 +505,24 @@ single:
 	LEAQ (AX)(R8*2), DX  // row six
 	MOVQ FETCHAT, R13
 	MOVQ tileVNNI_fetch(R15), R12
+
+	// Where the floats will go: by then it is there.
+	MOVQ  tileVNNI_dst(R15), SI
+	TESTQ SI, SI
+	JEQ   fetched
+	MOVQ  tileVNNI_ld(R15), CX
+	MOVQ  ROWAT, R11
+	IMULQ CX, R11
+	ADDQ  R11, SI
+	ADDQ  COLUMN, SI
+	MOVQ  GROUPROWS, R11
+place:
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ  CX, SI
+	DECQ  R11
+	JGT   place
+fetched:
 	MOVQ GROUPROWS, CX
 	CMPQ CX, $12
 	JEQ  loop12
