@@ -200,11 +200,13 @@ func (s *Session) completeBlock(w *workerScratch, slot, beam, pos int) {
 
 // fetchShare asks for as large a part of keys or values as one head is of all. The caches of a large batch do not stay in the
 // processor's from step to step.
-func fetchShare(p []float32, h, heads int) { kernels.Fetch(p[len(p)/heads*h:][:len(p)/heads]) }
+func fetchShare(p []float32, h, heads int) { kernels.FetchFirst(p[len(p)/heads*h:][:len(p)/heads]) }
 
 // attendSelf is the decoder's self-attention of one row over the positions so far, its own included. Where the hypotheses
 // of a beam share their past, that past lies in the caches of the ancestors: see hypotheses.ancestors. Keys of all heads come
-// before values of any: each is one run of memory, and the sums of one head need not wait for the softmax of another.
+// before values of any: each is one run of memory, and the sums of one head need not wait for the softmax of another. While keys are
+// read the row's values are asked for, and then the next row's keys: right into the first level, since a core waits for few lines at
+// once, and what comes by way of the second level is waited for twice.
 func (s *Session) attendSelf(worker, part int) {
 	d, heads := s.m.cfg.Dim, s.m.cfg.Heads
 	headDim := d / heads
@@ -219,11 +221,12 @@ func (s *Session) attendSelf(worker, part int) {
 	n := r.pos + 1
 	ctx := s.ctx[part*d:][:d]
 	clear(ctx)
-	var nextK, nextV []float32
+	_, ownV := s.selfCache(r.slot, r.beam, s.layer)
+	var nextK []float32
 	if s.fetch && part+1 < len(s.active) {
 		next := &s.active[part+1]
-		nextK, nextV = s.selfCache(next.slot, next.beam, s.layer)
-		nextK, nextV = nextK[:(next.pos+1)*d], nextV[:(next.pos+1)*d]
+		nextK, _ = s.selfCache(next.slot, next.beam, s.layer)
+		nextK = nextK[:(next.pos+1)*d]
 	}
 	complete := n &^ 15
 	for at := 0; at < complete; at += 16 {
@@ -232,8 +235,7 @@ func (s *Session) attendSelf(worker, part int) {
 		}
 	}
 	for h := range heads {
-		fetchShare(nextK, h, heads)
-		fetchShare(nextV, h, heads)
+		fetchShare(ownV[:n*d], h, heads)
 		for from := complete; from < n; {
 			to := sameAncestor(ancestors[:n], from)
 			k, _ := s.selfCache(r.slot, int(ancestors[from]), s.layer)
@@ -243,6 +245,7 @@ func (s *Session) attendSelf(worker, part int) {
 		}
 	}
 	for h := range heads {
+		fetchShare(nextK, h, heads)
 		scores := w.scores[h*n:][:n]
 		s.set.Softmax(scores)
 		for from := 0; from < n; {
