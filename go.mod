@@ -5,7 +5,7 @@ go 1.24.0
 require (
 	// Curves on a terminal: how long models remember.
 	github.com/guptarohit/asciigraph v0.10.0
-	// zstd, in which Firefox publishes its models; read by convert alone.
+	// zstd as others write and read it, for the tests of our own decoder; no part of the program.
 	github.com/klauspost/compress v1.19.2
 	// Which instruction sets the CPU has, and on ARM its part number: the choice of kernels at start-up.
 	github.com/klauspost/cpuid/v2 v2.4.2

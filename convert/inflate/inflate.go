@@ -2,8 +2,7 @@
 // small file become a very large one.
 //
 //	zlib, gzip, bzip2   by the standard library
-//	zstd                by github.com/klauspost/compress
-//	xz, lzma, lz4       by the packages below this folder
+//	xz, lzma, lz4, zstd by the packages below this folder
 //
 // Content up to 2 MB is kept in memory, more in a temporary file that Close removes.
 package inflate
@@ -21,7 +20,7 @@ import (
 
 	"github.com/edge-infer/edge-infer/convert/inflate/lz4"
 	"github.com/edge-infer/edge-infer/convert/inflate/lzma"
-	"github.com/klauspost/compress/zstd"
+	"github.com/edge-infer/edge-infer/convert/inflate/zstd"
 )
 
 // Content may be maxFree bytes, or maxRatio times what it was compressed to if that is more. Real models of neighbours
@@ -90,13 +89,8 @@ const (
 )
 
 func unzstd(dst io.Writer, src io.Reader, size int64) error {
-	window := uint64(min(max(freeWindow, 8*size), maxWindow))
-	r, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window))
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	return copyAll(dst, r, nil)
+	window := int(min(max(freeWindow, 8*size), maxWindow))
+	return zstd.Decode(dst, src, window)
 }
 
 func copyAll(dst io.Writer, src io.Reader, err error) error {
