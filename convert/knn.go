@@ -228,11 +228,7 @@ func (w *knnWriter) write(dst string, meta *modelfile.Meta, cfg *runtime.KNNConf
 			list.add(fmt.Sprintf("scaler.%d.scale", i), modelfile.F64, modelfile.Rows, doubles(s.Scale), d)
 		}
 	}
-	if w.rows.center32 {
-		list.add("center", modelfile.F32, modelfile.Rows, w.center32, d)
-	} else {
-		list.add("center", modelfile.F64, modelfile.Rows, doubles(w.rows.center), d)
-	}
+	list.add("center", w.rows.centers, modelfile.Rows, w.center, d)
 	var residual, norm, length, pairResidual, pairNorm, fineResidual []float32
 	codes := len(list.specs)
 	var stats quant.Stats
@@ -402,12 +398,22 @@ func (w *knnWriter) doubles(v []float64) error {
 	return w.out.Finish(nil, nil)
 }
 
-func (w *knnWriter) center32() error {
-	v := make([]float32, len(w.rows.center))
-	for j, c := range w.rows.center {
-		v[j] = float32(c)
+func (w *knnWriter) center() error {
+	switch r := w.rows; r.centers {
+	case modelfile.I8:
+		if err := writePadded(w.out, r.steps); err != nil {
+			return err
+		}
+		return w.out.Finish([]float32{r.step}, nil)
+	case modelfile.F32:
+		v := make([]float32, len(r.center))
+		for j, c := range r.center {
+			v[j] = float32(c)
+		}
+		return w.floats(v)
+	default:
+		return w.doubles(r.center)
 	}
-	return w.floats(v)
 }
 
 func (w *knnWriter) floats(v []float32) error {
@@ -418,7 +424,7 @@ func (w *knnWriter) floats(v []float32) error {
 }
 
 // writePadded writes one row of a tensor.
-func writePadded[T float32 | float64](out *modelfile.Writer, v []T) error {
+func writePadded[T int8 | float32 | float64](out *modelfile.Writer, v []T) error {
 	if _, err := out.Write(asBytes(v)); err != nil {
 		return err
 	}

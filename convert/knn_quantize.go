@@ -19,7 +19,9 @@ type knnRows struct {
 	compact bool
 
 	center   []float64
-	center32 bool    // they are float32: of a compact file, where that costs nothing
+	centers  modelfile.DType // how the file holds them: less than float64 in a compact file, where that costs nothing
+	steps    []int8          // of I8: center = step * centerStep
+	step     float32
 	unit     float64 // a power of two at or above every |row - center|
 	scale    float32 // of class difference: of all rows
 	rounding float64 // the largest change of a value that dtype F32 makes, relative to the value
@@ -46,7 +48,7 @@ type knnRow struct {
 
 func newKNNRows(src *KNNSource, class string, o KNNOptions) *knnRows {
 	return &knnRows{
-		src: src, class: class, compact: o.Compact, dtype: src.RowType, cosine: true,
+		src: src, class: class, compact: o.Compact, dtype: src.RowType, cosine: true, centers: modelfile.F64,
 		center: make([]float64, src.Cols), row: make([]float64, src.Cols), y: make([]float64, src.Cols),
 	}
 }
@@ -121,12 +123,8 @@ func (k *knnRows) measure(ctx context.Context, step func() error) error {
 			return err
 		}
 	}
-	// Any center serves. That of a compact file, which promises its size, is rounded to float32 where the rows hardly see it.
-	if off := k.centerRounding(); k.compact && off <= top/1024 {
-		k.center32 = true
-		for j, c := range k.center {
-			k.center[j] = float64(float32(c))
-		}
+	if k.compact {
+		off := k.roundCenter(top)
 		top += off
 		for i := range tops {
 			tops[i] += off
@@ -150,10 +148,36 @@ func (k *knnRows) measure(ctx context.Context, step func() error) error {
 	return nil
 }
 
-// centerRounding is the most that float32 would change in the center.
-func (k *knnRows) centerRounding() (off float64) {
+// manyCols is from where on the center of a compact file, which promises its size, has a byte a column.
+const manyCols = 512
+
+// roundCenter rounds the center to less than float64, where the rows, within top of it, hardly see that: any center serves, and only their
+// range grows. It returns by how much.
+func (k *knnRows) roundCenter(top float64) (off float64) {
+	largest := 0.0
+	for _, c := range k.center {
+		largest = max(largest, math.Abs(c))
+	}
+	if k.step = float32(largest / 127); len(k.center) > manyCols && float64(k.step) <= top/64 {
+		k.centers, k.steps = modelfile.I8, make([]int8, len(k.center))
+		for j, c := range k.center {
+			if k.step > 0 {
+				k.steps[j] = int8(max(min(math.RoundToEven(c/float64(k.step)), 127), -127))
+			}
+			rounded := float64(k.steps[j]) * float64(k.step)
+			off, k.center[j] = max(off, math.Abs(c-rounded)), rounded
+		}
+		return off
+	}
 	for _, c := range k.center {
 		off = max(off, math.Abs(c-float64(float32(c))))
+	}
+	if !(off <= top/1024) {
+		return 0
+	}
+	k.centers = modelfile.F32
+	for j, c := range k.center {
+		k.center[j] = float64(float32(c))
 	}
 	return off
 }

@@ -559,7 +559,7 @@ func TestKNNRecall(t *testing.T) {
 // TestKNNCompactSize holds compact files to what was promised: 16 bytes a started 16 columns and 20 bytes a row, and 4 KB.
 func TestKNNCompactSize(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 9))
-	for _, shape := range [][2]int{{160, 4}, {1000, 30}, {496, 784}} {
+	for _, shape := range [][2]int{{160, 4}, {1000, 30}, {496, 784}, {112, 3072}} {
 		n, d := shape[0], shape[1]
 		rows := knnData(r, n, d)["gaussian"][0]
 		for _, metric := range []string{"euclidean", "manhattan"} {

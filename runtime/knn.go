@@ -138,17 +138,23 @@ func bindKNN(file *modelfile.File, cfg *KNNConfig) (*knn, error) {
 	return k, nil
 }
 
-// bindCenter finds the center of the columns. Compact files may hold float32.
+// bindCenter finds the center of the columns. Compact files may hold float32, or int8 with one scale.
 func (k *knn) bindCenter(b *binder) {
+	d := k.cfg.Cols
 	t, ok := b.file.Lookup("center")
-	if !ok || t.DType != modelfile.F32 {
-		k.center = b.doubles("center", true, k.cfg.Cols)
+	if !ok || t.DType != modelfile.F32 && t.DType != modelfile.I8 {
+		k.center = b.doubles("center", true, d)
 		return
 	}
-	if t = b.tensor("center", true, modelfile.F32, modelfile.Rows, k.cfg.Cols); t != nil {
-		k.center = make([]float64, k.cfg.Cols)
-		for j, v := range t.F32()[:k.cfg.Cols] {
-			k.center[j] = float64(v)
+	if t = b.tensor("center", true, t.DType, modelfile.Rows, d); t == nil {
+		return
+	}
+	k.center = make([]float64, d)
+	for j := range k.center {
+		if t.DType == modelfile.F32 {
+			k.center[j] = float64(t.F32()[j])
+		} else {
+			k.center[j] = float64(t.I8()[j]) * float64(t.Scale[0])
 		}
 	}
 }
