@@ -1,6 +1,6 @@
 """Draws log.csv files, one after the other, as an SVG: what a piece costs in training and on dev, and BLEU on 100 dev sentences.
 
-curve.py FIRST/log.csv SECOND/log.csv > curve.svg
+curve.py FIRST/log.csv SECOND/log.csv THIRD/log.csv > curve.svg
 """
 import csv
 import sys
@@ -34,9 +34,9 @@ def main():
     for step in range(0, done + 1, 5000):
         out.append(f'<text x="{x(step):.1f}" y="{H - BOTTOM + 16}" text-anchor="middle">{step:,}</text>')
     out.append(f'<text x="{W / 2}" y="{H - 6}" text-anchor="middle">steps</text>')
-    for cut in cuts[:-1]:
+    for cut, stage in zip(cuts, ("second", "third")):
         out.append(f'<line x1="{x(cut):.1f}" x2="{x(cut):.1f}" y1="{TOP}" y2="{H - BOTTOM}" stroke="#bbbbbb" stroke-dasharray="3 3"/>'
-                   f'<text x="{x(cut) + 4:.1f}" y="{H - BOTTOM - 6}" fill="#888888">second stage</text>')
+                   f'<text x="{x(cut) + 4:.1f}" y="{H - BOTTOM - 6}" fill="#888888">{stage} stage</text>')
     for i, (k, points) in enumerate(series.items()):
         top = bleu_max if "bleu" in k else loss_max
         out.append(f'<polyline fill="none" stroke="{COLOURS[k]}" stroke-width="1.8" points="' + " ".join(f"{x(s):.1f},{y(v, top):.1f}" for s, v in points) + '"/>')

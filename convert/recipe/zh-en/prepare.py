@@ -1,7 +1,7 @@
 """Raw pairs -> the two SentencePiece models and a filtered, tokenizable training set.
 
 Reads train.permissive.tsv.gz (source tag, zh, en), lexicon.cedict.tsv.gz (zh, en) and the dev/test files; no pair with a side that
-equals a line of those, or of the sentences that the card shows, is kept. Writes into --work:
+equals a line of those, or of the sentences that the card shows, is kept, nor one with a name of carry.tsv. Writes into --work:
 source.spm, target.spm, train.tsv (tag, zh, en), prepare.json (counts). Deterministic; does nothing if already done.
 """
 import argparse
@@ -63,6 +63,13 @@ def held_out_keys(data):
     return keys - {("zh", ""), ("en", "")}
 
 
+def held_out_words():
+    """Names and numbers of carry.tsv, which no training pair may have on its English side. Surnames are not among them: they are few."""
+    words = {w for _, want in read_tsv(os.path.join(HERE, "carry.tsv")) for w in want.split()}
+    surnames = {r.capitalize() for kind, _, r in read_tsv(os.path.join(HERE, "readings.tsv")) if kind == "surname"}
+    return {w for w in words if not w.isdigit()} - surnames
+
+
 def train_spm(sentences, prefix, coverage):
     image = io.BytesIO()  # written by us, not by the trainer, which would put the path into the file
     spm.SentencePieceTrainer.train(
@@ -90,9 +97,11 @@ def main():
     rows = phrases + [r for r in pairs + lexicon if len(r) == 3 and wanted(*r)]
     keys = held_out_keys(a.data)
     clean = [r for r in rows if ("zh", fold(r[1])) not in keys and ("en", fold(r[2])) not in keys]
-    counts = {"leaks_dropped": len(rows) - len(clean)}
+    unseen = held_out_words()
+    training = [r for r in clean if unseen.isdisjoint(re.findall(r"\w+", r[2]))]
+    counts = {"leaks_dropped": len(rows) - len(clean), "names_held_out": len(clean) - len(training)}
     for tag in KEEP:
-        counts[tag] = sum(r[0] == tag for r in clean)
+        counts[tag] = sum(r[0] == tag for r in training)
     print(counts, flush=True)
 
     rng = random.Random(SEED)
@@ -103,7 +112,7 @@ def main():
 
     tmp = os.path.join(a.work, "train.tsv.tmp")
     with open(tmp, "w", encoding="utf-8", newline="\n") as f:
-        f.writelines("\t".join(r) + "\n" for r in clean)
+        f.writelines("\t".join(r) + "\n" for r in training)
     os.replace(tmp, os.path.join(a.work, "train.tsv"))
     with open(done + ".tmp", "w") as f:
         json.dump(counts, f, indent=1)

@@ -7,8 +7,9 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(cd "$ZHEN_WORK" && pwd)
 models=$(cd "$here/../../../runtime/models" && pwd)
-cp "$work/first/log.csv" "$here/first.csv"
-cp "$work/second/log.csv" "$here/second.csv"
+for stage in first second third; do
+    cp "$work/$stage/log.csv" "$here/$stage.csv"
+done
 cp "$work/curve.svg" "$work/choice.csv" "$here/"
 ZHEN_WORK="$work" "${PYTHON:-python3}" -B "$here/card.py" "$models/zh-en.md" "$here/README.md"
 cp "$work/scores.csv" "$here/"

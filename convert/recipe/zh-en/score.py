@@ -41,10 +41,11 @@ def read_set(data, name):
     return other_form(form, zh) if form else zh, en
 
 
-def pipe(command, lines):
+def pipe(command, lines, times=1):
+    """The lines that a command writes, so many for each that it reads."""
     out = subprocess.run(shlex.split(command), input="".join(x + "\n" for x in lines), stdout=subprocess.PIPE, encoding="utf-8").stdout
     out = out.split("\n")[:-1]
-    assert len(out) == len(lines), f"{command}: {len(out)} lines for {len(lines)}"
+    assert len(out) == times * len(lines), f"{command}: {len(out)} lines for {len(lines)}"
     return out
 
 

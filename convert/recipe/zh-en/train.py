@@ -17,6 +17,7 @@ import sacrebleu
 import sentencepiece as spm
 import torch
 
+from augment import Augment
 from model import EOS, PAD, MaskPool, SmoothedLoss, Translator, pad_batch
 from prepare import MANUALS, read_tsv
 
@@ -27,26 +28,24 @@ DRAW = {"dialog-mt": 10000, "manuals": 16000, "lexicon": 30000}
 MAX_PIECES = 80
 BARE_END = 0.15       # so often a source loses its final full stop, which people do not type
 ALPHA = 0.2           # subword regularization
-NEW_NUMBER = 0.3      # so often a number that stands on both sides is exchanged for a random one, to be carried over
-NEW_NAME = 0.3        # the same for a Latin name on both sides
-LATIN_NAME = 0.1      # so often a Tom whom the Chinese calls 汤姆 gets a Latin name on both sides
+DISTILLED = 0.5       # so often a pair that has a distilled target is learnt with that
 JOIN = 0.04           # so many pairs are two short ones, one after the other
 SMOOTHING = 0.1
 EMA = 0.999
 WARMUP = 800
 
 
-def epoch_batches(run, work, epoch, batch_tokens, plain):
+def epoch_batches(run, work, epoch, *how):
     """The batches of an epoch, kept on disk: SentencePiece's sampling is not the same from one process to the next."""
     path = os.path.join(run, f"epoch{epoch}.pkl")
     if os.path.exists(path):
         with open(path, "rb") as f:
             key, batches = pickle.load(f)
-        if key == (batch_tokens, plain):
+        if key == how:
             return batches
-    batches = make_batches(work, epoch, batch_tokens, plain)
+    batches = make_batches(work, epoch, *how)
     with open(path + ".tmp", "wb") as f:
-        pickle.dump(((batch_tokens, plain), batches), f)
+        pickle.dump((how, batches), f)
     os.replace(path + ".tmp", path)
     # The last checkpoint may lie in the epoch before this one; older ones are not needed again.
     for old in glob.glob(os.path.join(run, "epoch*.pkl")):
@@ -65,29 +64,7 @@ def resume_log(path, step):
         os.replace(path + ".tmp", path)
 
 
-def once_on_both(pattern, zh, en):
-    """What occurs exactly once on either side and is the same."""
-    a, b = re.findall(pattern, zh), re.findall(pattern, en)
-    return [x for x in a if a.count(x) == 1 and b.count(x) == 1]
-
-
-def carry_over(zh, en, names, rng):
-    """Exchanges numbers and names that stand on both sides for others: what is unknown is to be copied, not guessed."""
-    if rng.random() < NEW_NUMBER:
-        for x in once_on_both(r"(?<![0-9])[1-9][0-9]{1,4}(?![0-9])", zh, en):
-            y = str(rng.randrange(10 ** (len(x) - 1), 10 ** len(x)))
-            zh, en = zh.replace(x, y), en.replace(x, y)
-    if rng.random() < NEW_NAME:
-        for x in once_on_both(r"(?<![A-Za-z])[A-Z][a-z]{2,11}(?![A-Za-z])", zh, en):
-            y = rng.choice(names)
-            zh, en = zh.replace(x, y), en.replace(x, y)
-    if zh.count("汤姆") == 1 and len(re.findall(r"\bTom\b", en)) == 1 and rng.random() < LATIN_NAME:
-        y = rng.choice(names)
-        zh, en = zh.replace("汤姆", y), re.sub(r"\bTom\b", y, en)
-    return zh, en
-
-
-def make_batches(work, epoch, batch_tokens, plain):
+def make_batches(work, epoch, batch_tokens, plain, distilled):
     rng = random.Random(SEED * 1000003 + epoch)
     by_tag = {}
     for tag, zh, en in read_tsv(os.path.join(work, "train.tsv")):
@@ -98,7 +75,10 @@ def make_batches(work, epoch, batch_tokens, plain):
     for tag, n in DRAW.items():
         pairs += rng.sample(by_tag[tag], min(n, len(by_tag[tag])))
     names = sorted({w for _, e in pairs for w in re.findall(r"(?<=[a-z] )[A-Z][a-z]{2,11}\b", e)})
-    pairs = [carry_over(z, e, names, rng) for z, e in pairs]
+    if distilled:
+        said = {(z, e): h for z, e, h in read_tsv(distilled)}
+        pairs = [(z, said.get((z, e), e) if rng.random() < DISTILLED else e) for z, e in pairs]
+    pairs = Augment(names, rng).all(pairs)
     short = [p for p in by_tag["tatoeba"] if p[0][-1] in "。！？!?" and p[1][-1] in ".!?"]
     pairs += [(a[0] + b[0], a[1] + " " + b[1]) for a, b in zip(*(rng.choices(short, k=int(JOIN * len(pairs))) for _ in range(2)))]
     zh = [z[:-1] if z[-1] in "。." and len(z) > 1 and rng.random() < BARE_END else z for z, _ in pairs]
@@ -182,6 +162,7 @@ def main():
     ap.add_argument("--run", help="folder of this run's checkpoint, log and weights (default: the work folder)")
     ap.add_argument("--init", help="weights to begin with (a last.pt); the optimizer begins anew")
     ap.add_argument("--plain", action="store_true", help="the target in its best pieces: sampled ones teach to spell, and to invent words")
+    ap.add_argument("--distilled", help="targets of distill.py, for half of the pairs that have one")
     ap.add_argument("--steps", type=int, default=16000)
     ap.add_argument("--deadline", type=float, help="end at this Unix time instead: the cosine is stretched to end there")
     ap.add_argument("--batch-tokens", type=int, default=2800, help="source and target positions of a batch, padding included")
@@ -225,7 +206,7 @@ def main():
             model.load_state_dict(torch.load(a.init)["ema"], strict=False)
             ema = [p.detach().clone() for p in params]
     dev = Dev(a.data, a.work)
-    batches = epoch_batches(run, a.work, epoch, a.batch_tokens, a.plain)
+    batches = epoch_batches(run, a.work, epoch, a.batch_tokens, a.plain, a.distilled)
     print(f"{len(batches)} batches an epoch, {sum(map(len, batches))} pairs, "
           f"{sum(len(s) + len(t) for b in batches for s, t in b) / sum((max(len(s) for s, _ in b) + max(len(t) for _, t in b)) * len(b) for b in batches):.3f} not padding", flush=True)
 
@@ -240,7 +221,7 @@ def main():
     while not end:
         if at >= len(batches):
             epoch, at = epoch + 1, 0
-            batches = epoch_batches(run, a.work, epoch, a.batch_tokens, a.plain)
+            batches = epoch_batches(run, a.work, epoch, a.batch_tokens, a.plain, a.distilled)
         drop.start_step(SEED * 1000003 + step)
         loss, nll, n, positions = losses(model, batches[at], amp, SMOOTHING)
         opt.zero_grad(set_to_none=True)
