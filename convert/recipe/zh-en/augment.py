@@ -19,7 +19,7 @@ NAME = 0.6         # so often a well-known name (PEOPLE, PLACES), and a pronoun 
 PRONOUN = 0.4
 LATIN_WORD = 0.3   # so often a Latin name that stands on both sides becomes another
 NEW_NUMBER = 0.4   # the same for a number
-SPELLED = 0.03     # pairs that are a name or a number and nothing else, of all
+SPELLED = 0.06     # pairs that are a name or a number and nothing else, of all
 TEMPLATES = 0.04   # pairs made from templates.tsv, of all
 
 
@@ -84,13 +84,14 @@ class Augment:
     def person(self):
         if self.rng.random() < 0.6:
             return self.chinese_person()
-        return (self.spaced(self.latin()),) * 2
+        return self.latin_pair()
+
+    def latin_pair(self):
+        word = self.latin()
+        return (f" {word} " if self.rng.random() < 0.5 else word), word
 
     def place(self):
-        return self.syllables(("given", "other", "other"), 2) if self.rng.random() < 0.6 else (self.spaced(self.latin()),) * 2
-
-    def spaced(self, word):
-        return f" {word} " if self.rng.random() < 0.5 else word
+        return self.syllables(("given", "other", "other"), 2) if self.rng.random() < 0.6 else self.latin_pair()
 
     def brand(self):
         word = self.latin()
@@ -125,15 +126,14 @@ class Augment:
     # Training pairs.
 
     def from_template(self):
-        values = self.slots()
-        return tuple(re.sub(r"\{(\w+)\}", lambda m: values[m[1]][side] if side == 0 else values[m[1]][side].strip(), text).strip()
-                     for side, text in enumerate(self.rng.choice(self.templates)))
+        values, (zh, en) = self.slots(), self.rng.choice(self.templates)
+        return tuple(re.sub(r"\{(\w+)\}", lambda m: values[m[1]][side], text).strip() for side, text in enumerate((zh, en)))
 
     def spelled(self):
         """A name or a number alone."""
-        zh, en = self.rng.choice((self.chinese_person, self.chinese_person, self.place, self.person,
-                                  lambda: (self.latin(),) * 2, lambda: (self.big(),) * 2, lambda: (self.decimal(),) * 2))()
-        return zh.strip(), en.strip()
+        zh, en = self.rng.choice((self.chinese_person, self.chinese_person, self.chinese_person, self.place, self.place, self.latin_pair,
+                                  lambda: (self.big(),) * 2, lambda: (self.decimal(),) * 2))()
+        return zh.strip(), en
 
     def other_number(self, x, before, after):
         """A number to stand where x stood, between the characters before and after it."""
@@ -160,12 +160,12 @@ class Augment:
             for a, b in known.items():
                 if zh.count(a) == 1 and len(re.findall(rf"\b{b}\b", en)) == 1 and self.rng.random() < NAME:
                     x, y = made()
-                    zh, en = zh.replace(a, x).strip(), re.sub(rf"\b{b}\b", y.strip(), en)
+                    zh, en = zh.replace(a, x).strip(), re.sub(rf"\b{b}\b", y, en)
         for a, b in PRONOUNS.items():
             if en.startswith(b + " ") and zh.count(a) == 1 and re.search(a + "(?![们的自])", zh) and \
                     not re.search(r"\b(he|him|his|himself|she|her|hers|herself)\b", en) and self.rng.random() < PRONOUN:
                 x, y = self.person()
-                zh, en = zh.replace(a, x).strip(), y.strip() + en[len(b):]
+                zh, en = zh.replace(a, x).strip(), y + en[len(b):]
         return zh, en
 
     def all(self, pairs):
