@@ -36,7 +36,7 @@ if [ ! -e "$work/distilled.tsv" ]; then
     "$work/edge-infer" convert "$work/teacher" -o "$work/teacher.ei8" --force
     "$python" distill.py --command "$work/edge-infer translate --threads $threads --batch 16 -m $work/teacher.ei8 --tokens" ${DISTIL:-}
 fi
-train third --steps "${STEPS3:-16000}" --init "$work/second/last.pt" --plain --lr 4e-4 --distilled "$work/distilled.tsv"
+train third --steps "${STEPS3:-13912}" --init "$work/second/last.pt" --plain --lr 4e-4 --distilled "$work/distilled.tsv"
 "$python" export.py --weights "$work/third/last.pt" --out "$work/export"
 "$python" curve.py "$work/first/log.csv" "$work/second/log.csv" "$work/third/log.csv" > "$work/curve.svg"
 
