@@ -133,7 +133,7 @@ func TestBadInput(t *testing.T) {
 		change func(t *testing.T, folder string)
 		want   string // FOLDER stands for the model's
 	}{
-		{"empty folder", "", func(*testing.T, string) {}, "FOLDER: holds no model that this version reads: neither model.bin (CTranslate2) nor config.json (Hugging Face) is there; give the folder of a CTranslate2 model (model.bin with its vocabularies), of a Hugging Face Marian model (config.json, model.safetensors or pytorch_model.bin, source.spm, target.spm, vocab.json) or of a Firefox model (model.*.intgemm.alphas.bin, vocab.*.spm)"},
+		{"empty folder", "", func(*testing.T, string) {}, "FOLDER: holds no model that this version reads: neither model.bin (CTranslate2) nor config.json (Hugging Face) is there; give the folder of a CTranslate2 model (model.bin with its vocabularies), of a Hugging Face Marian model (config.json, model.safetensors or pytorch_model.bin, source.spm, target.spm, vocab.json) or of a Firefox model (model.*.intgemm.alphas.bin, vocab.*.spm), an .argosmodel, or one of the files that edge-infer help convert lists"},
 		{"no weights", marianFolder, remove("model.safetensors"), "FOLDER: has no weights: neither model.safetensors nor pytorch_model.bin is there; download model.safetensors or pytorch_model.bin as well"},
 		{"other weights", marianFolder, func(t *testing.T, folder string) {
 			remove("model.safetensors")(t, folder)
@@ -147,7 +147,7 @@ func TestBadInput(t *testing.T) {
 			remove("model.safetensors")(t, folder)
 			writeFile(t, filepath.Join(folder, "model.safetensors.index.json"), `{"weight_map": {"a": "model-00001-of-00002.safetensors"}}`)
 		}, "FOLDER/model-00001-of-00002.safetensors: is missing, but model.safetensors.index.json lists it: open FOLDER/model-00001-of-00002.safetensors: no such file or directory; download all shards"},
-		{"no config", marianFolder, remove("config.json"), "FOLDER/model.safetensors: is weights without a config.json beside them, which says how many layers and heads they make; copy it there"},
+		{"no config", marianFolder, remove("config.json"), "FOLDER/model.safetensors: is weights without a config.json beside them, which says how many layers and heads they make; copy it there; if it holds an RNN, LSTM or GRU, name the file itself"},
 		{"no source.spm", marianFolder, remove("source.spm"), "FOLDER/source.spm: is missing; it cuts text into the pieces that the vocabulary numbers; download it as well"},
 		{"no target.spm", marianFolder, remove("target.spm"), "FOLDER/target.spm: is missing; it cuts text into the pieces that the vocabulary numbers; download it as well"},
 		{"no vocab.json", marianFolder, remove("vocab.json"), "FOLDER/vocab.json: is missing; it gives the tokens their ids; download it as well"},
@@ -157,7 +157,7 @@ func TestBadInput(t *testing.T) {
 		}, "FOLDER/config.json: byte 1: the JSON ends early; download or write it again"},
 		{"bert", marianFolder, edit("config.json", map[string]any{"model_type": "bert"}), `FOLDER/config.json: says model_type "bert", which is not read yet; this version reads "marian"`},
 		{"gpt2", marianFolder, edit("config.json", map[string]any{"model_type": "gpt2"}), `FOLDER/config.json: says model_type "gpt2", which is not read yet; this version reads "marian"`},
-		{"no model_type", marianFolder, edit("config.json", map[string]any{"model_type": nil}), "FOLDER/config.json: has no model_type; give the folder of a CTranslate2 model (model.bin with its vocabularies), of a Hugging Face Marian model (config.json, model.safetensors or pytorch_model.bin, source.spm, target.spm, vocab.json) or of a Firefox model (model.*.intgemm.alphas.bin, vocab.*.spm)"},
+		{"no model_type", marianFolder, edit("config.json", map[string]any{"model_type": nil}), "FOLDER/config.json: has no model_type; give the folder of a CTranslate2 model (model.bin with its vocabularies), of a Hugging Face Marian model (config.json, model.safetensors or pytorch_model.bin, source.spm, target.spm, vocab.json) or of a Firefox model (model.*.intgemm.alphas.bin, vocab.*.spm), an .argosmodel, or one of the files that edge-infer help convert lists"},
 		{"no d_model", marianFolder, edit("config.json", map[string]any{"d_model": nil}), "FOLDER/config.json: d_model is 0; the file must give this number, above 0"},
 		{"negative layers", marianFolder, edit("config.json", map[string]any{"encoder_layers": -1}), "FOLDER/config.json: encoder_layers is -1; the file must give this number, above 0"},
 		{"huge layers", marianFolder, edit("config.json", map[string]any{"encoder_layers": 1 << 23}), "FOLDER/config.json: 8388608 encoder and 2 decoder layers, more than 1000; the configuration is damaged, or another model's; download it again"},
@@ -199,7 +199,7 @@ func TestBadInput(t *testing.T) {
 		{"pre-norm in words", marianFolder, edit("config.json", map[string]any{"normalize_before": "yes"}), "FOLDER/config.json: byte 613: normalize_before is a string where true or false was expected; download or write it again"},
 		{"activation is a list", marianFolder, edit("config.json", map[string]any{"activation_function": []string{"relu"}}), "FOLDER/config.json: byte 47: activation_function is an array where a string was expected; download or write it again"},
 		{"config is a list", marianFolder, put("config.json", `["marian"]`), "FOLDER/config.json: byte 1: an array where an object was expected; download or write it again"},
-		{"config is null", marianFolder, put("config.json", "null"), "FOLDER/config.json: has no model_type; give the folder of a CTranslate2 model (model.bin with its vocabularies), of a Hugging Face Marian model (config.json, model.safetensors or pytorch_model.bin, source.spm, target.spm, vocab.json) or of a Firefox model (model.*.intgemm.alphas.bin, vocab.*.spm)"},
+		{"config is null", marianFolder, put("config.json", "null"), "FOLDER/config.json: has no model_type; give the folder of a CTranslate2 model (model.bin with its vocabularies), of a Hugging Face Marian model (config.json, model.safetensors or pytorch_model.bin, source.spm, target.spm, vocab.json) or of a Firefox model (model.*.intgemm.alphas.bin, vocab.*.spm), an .argosmodel, or one of the files that edge-infer help convert lists"},
 		{"config is empty", marianFolder, put("config.json", ""), "FOLDER/config.json: byte 0: the JSON ends early; download or write it again"},
 		{"config of Latin-1", marianFolder, put("config.json", "{\"model_type\": \"marian\", \"_name\": \"\xe9\"}"), "FOLDER/config.json: byte 35: the JSON is not UTF-8; download or write it again"},
 		{"config twice", marianFolder, put("config.json", `{"model_type": "marian"}{}`), "FOLDER/config.json: byte 24: this is not JSON: invalid character '{' after top-level value; download or write it again"},
@@ -222,7 +222,7 @@ func TestBadInput(t *testing.T) {
 			remove("model.safetensors")(t, folder)
 			writeFile(t, filepath.Join(folder, "model.safetensors.index.json"), `{"weight_map": {"a": 1}}`)
 		}, "FOLDER/model.safetensors.index.json: byte 22: weight_map is a number where a string was expected; download or write it again"},
-		{"npz", "", func(t *testing.T, folder string) { writeFile(t, filepath.Join(folder, "model.npz"), "x") }, "FOLDER/model.npz: is a native Marian model, which this version does not read; convert it with ct2-marian-converter or transformers' convert_marian_to_pytorch.py first"},
+		{"npz", "", func(t *testing.T, folder string) { writeFile(t, filepath.Join(folder, "model.npz"), "x") }, "FOLDER/model.npz: is a native Marian model, which this version does not read; convert it with ct2-marian-converter or transformers' convert_marian_to_pytorch.py first; if it holds rows of numbers, name the file itself"},
 		{"CTranslate2 cut short", ct2Folder, func(t *testing.T, folder string) {
 			if err := os.Truncate(filepath.Join(folder, "model.bin"), 100000); err != nil {
 				t.Fatal(err)

@@ -52,6 +52,9 @@ func Convert(ctx context.Context, src, dst string, o Options) (*Report, error) {
 	if err := checkTarget(dst, o.Force); err != nil {
 		return nil, err
 	}
+	if _, err := os.Stat(src); errors.Is(err, fs.ErrNotExist) {
+		return nil, failure(src, "is not there", "give the folder or the file of a model")
+	}
 	if network, err := openRNN(src, o.RNN); network != nil || err != nil {
 		if err != nil {
 			return nil, err
@@ -218,17 +221,18 @@ func unknownFile(path string) error {
 }
 
 const readable = "give the folder of a CTranslate2 model (model.bin with its vocabularies), of a Hugging Face Marian model " +
-	"(config.json, model.safetensors or pytorch_model.bin, source.spm, target.spm, vocab.json) or of a Firefox model (model.*.intgemm.alphas.bin, vocab.*.spm)"
+	"(config.json, model.safetensors or pytorch_model.bin, source.spm, target.spm, vocab.json) or of a Firefox model (model.*.intgemm.alphas.bin, vocab.*.spm), " +
+	"an .argosmodel, or one of the files that edge-infer help convert lists"
 
 // unknownFolder says what was looked for, and names formats that are recognised but not read.
 func unknownFolder(folder string) error {
 	for _, known := range []struct{ pattern, what, do string }{
-		{"*.npz", "a native Marian model, which this version does not read", "convert it with ct2-marian-converter or transformers' convert_marian_to_pytorch.py first"},
+		{"*.npz", "a native Marian model, which this version does not read", "convert it with ct2-marian-converter or transformers' convert_marian_to_pytorch.py first; if it holds rows of numbers, name the file itself"},
 		{"*.gguf", "a GGUF model, which this version does not read", readable},
-		{"*.onnx", "an ONNX model, which this version does not read", readable},
-		{"*.pt", "a PyTorch checkpoint without config.json", "if it is OpenNMT-py's, convert it with ct2-opennmt-py-converter first"},
+		{"*.onnx", "an ONNX model, which is read as a file", "name the file itself"},
+		{"*.pt", "a PyTorch checkpoint without config.json", "if it holds an RNN, LSTM or GRU, name the file itself; if it is OpenNMT-py's, convert it with ct2-opennmt-py-converter first"},
 		{"pytorch_model.bin", "weights without a config.json beside them, which says how many layers and heads they make", "copy it there"},
-		{"*.safetensors", "weights without a config.json beside them, which says how many layers and heads they make", "copy it there"},
+		{"*.safetensors", "weights without a config.json beside them, which says how many layers and heads they make", "copy it there; if it holds an RNN, LSTM or GRU, name the file itself"},
 	} {
 		if found, _ := filepath.Glob(filepath.Join(folder, known.pattern)); len(found) > 0 {
 			return failure(found[0], "is "+known.what, known.do)

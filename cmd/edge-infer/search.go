@@ -32,7 +32,7 @@ func (f *searchFlags) add(flags *pflag.FlagSet) {
 	flags.IntVar(&f.noRepeat, "no-repeat-ngram", 0, "no sequence of so many tokens comes twice in a sentence")
 	flags.IntVar(&f.maxSource, "max-source", 0, "tokens that a sentence may have; longer ones are cut into parts (default 256, or what the model allows)")
 	flags.IntVar(&f.minLength, "min-length", 0, "tokens that a sentence's translation has at least")
-	flags.IntVar(&f.maxLength, "max-length", 0, "tokens that it may have (default: the model's if less, else likewise)")
+	flags.IntVar(&f.maxLength, "max-length", 0, "tokens that a sentence's translation may have (default 256, or less where the model says so)")
 	flags.StringVar(&f.prefix, "prefix", "", "`TEXT` that each translation begins with")
 	flags.BoolVar(&f.badWords, "allow-bad-words", false, "let words come that the model's makers do not want to see")
 	flags.BoolVar(&f.noShortlist, "no-shortlist", false, "let every word come, also where the model lists those that can come of the source's: slower")
