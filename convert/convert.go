@@ -52,9 +52,6 @@ func Convert(ctx context.Context, src, dst string, o Options) (*Report, error) {
 	if err := checkTarget(dst, o.Force); err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(src); errors.Is(err, fs.ErrNotExist) {
-		return nil, failure(src, "is not there", "give the folder or the file of a model")
-	}
 	if network, err := openRNN(src, o.RNN); network != nil || err != nil {
 		if err != nil {
 			return nil, err

@@ -100,7 +100,7 @@ func (f *classifyFlags) readTable(cfg *edge.KNNConfig, each func(row []float64, 
 				}
 				first = false
 			}
-			return each(t.Row(0), labelled{t.Labels[0], t.Lines[0]})
+			return each(t.Row(0), labelled{t.Labels[0], int(t.Lines[0])})
 		}
 		_, err = table.ReadCSV(in, f.evaluate, o)
 		var bad *checkpoint.Error

@@ -90,6 +90,9 @@ func runConvert(ctx context.Context, src, dst string, o convert.Options) error {
 	case errors.Is(err, fs.ErrExist):
 		return &usageError{err.Error(), ""}
 	case ofSource(err, src):
+		if _, missing := os.Stat(src); errors.Is(missing, fs.ErrNotExist) {
+			err = fmt.Errorf("%s is not there; give the folder or the file of a model", src)
+		}
 		return &modelError{err}
 	case err != nil:
 		return err

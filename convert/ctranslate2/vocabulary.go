@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
@@ -241,22 +240,36 @@ func parseText(path string, text []byte) ([]string, error) {
 
 // parseJSON reads an array of strings.
 func parseJSON(path string, text []byte) ([]string, error) {
-	if err := tooMany(path, bytes.Count(text, []byte(",")), len(text)); err != nil {
+	commas := bytes.Count(text, []byte(","))
+	if err := tooMany(path, commas, len(text)); err != nil {
 		return nil, err
 	}
-	var items []*string // null is told from ""
-	if err := checkpoint.DecodeJSON(path, text, &items); err != nil {
+	tokens := make([]string, 0, commas+1) // is filled in place, while it is large enough
+	if err := checkpoint.DecodeJSON(path, text, &tokens); err != nil {
 		return nil, err
 	}
-	if items == nil {
+	if tokens == nil {
 		return nil, &checkpoint.Error{File: path, Offset: -1, Reason: "null where an array of tokens was expected", Do: again}
 	}
-	if i := slices.Index(items, nil); i >= 0 {
+	if i := firstNull(text); i >= 0 { // which encoding/json takes for ""
 		return nil, &checkpoint.Error{File: path, Offset: -1, Reason: fmt.Sprintf("token %d is null", i), Do: again}
 	}
-	tokens := make([]string, len(items))
-	for i, s := range items {
-		tokens[i] = *s
-	}
 	return tokens, nil
+}
+
+// firstNull is the index of the first null in an array of strings and nulls that is valid JSON; -1 if there is none.
+func firstNull(array []byte) (index int) {
+	for i, quoted := 0, false; i < len(array); i++ {
+		switch c := array[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted && c == '\\':
+			i++
+		case !quoted && c == ',':
+			index++
+		case !quoted && c == 'n':
+			return index
+		}
+	}
+	return -1
 }

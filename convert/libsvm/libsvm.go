@@ -10,6 +10,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
 )
@@ -19,8 +20,8 @@ type Data struct {
 	Labels []string // whole numbers as such, others as they are in the file
 	Cols   int      // the highest index
 
-	start  []int64 // of each row in columns and values
-	column []int32 // from 0
+	start  []uint32 // of each row in columns and values
+	column []int32  // from 0
 	value  []float64
 }
 
@@ -44,10 +45,15 @@ func (d *Data) Row(dst []float64, i int) {
 
 // Read reads all of r; path is for errors.
 func Read(r io.Reader, path string) (*Data, error) {
+	rows, values, _, err := checkpoint.CountLines(r, ":")
+	if err != nil {
+		return nil, err
+	}
 	in := &counter{r: r}
 	lines := bufio.NewScanner(in)
 	lines.Buffer(make([]byte, 1<<16), maxLine)
-	d := &Data{start: []int64{0}}
+	d := &Data{Labels: make([]string, 0, rows), start: make([]uint32, 1, rows+1), column: make([]int32, 0, values), value: make([]float64, 0, values)}
+	labels := checkpoint.Interner{}
 	line := 0
 	fail := func(do, format string, args ...any) error {
 		return lineError(path, line, do, format, args...)
@@ -58,26 +64,30 @@ func Read(r io.Reader, path string) (*Data, error) {
 		if strings.ContainsRune(text, 0) {
 			return nil, fail("give a text file", "it is not text")
 		}
-		fields := strings.Fields(text)
-		if len(fields) == 0 {
+		text = strings.TrimSpace(text)
+		if text == "" {
 			continue
 		}
-		if strings.Contains(fields[0], ":") {
-			return nil, fail("put a label first, 0 if there is none", "it starts with %.40q where a label was expected", fields[0])
+		first, rest := text, ""
+		if i := strings.IndexFunc(text, unicode.IsSpace); i >= 0 {
+			first, rest = text[:i], text[i:]
 		}
-		label, ok := number(fields[0])
+		if strings.Contains(first, ":") {
+			return nil, fail("put a label first, 0 if there is none", "it starts with %.40q where a label was expected", first)
+		}
+		label, ok := number(first)
 		switch {
-		case !ok && strings.Contains(fields[0], ",") && len(fields) == 1:
-			return nil, fail("give it a name that ends in .csv if it is CSV", "%.40q is not a label and its values", fields[0])
-		case !ok && strings.Contains(fields[0], ","):
-			return nil, fail("one label a row is supported", "it has several labels, %.40q", fields[0])
+		case !ok && strings.Contains(first, ",") && rest == "":
+			return nil, fail("give it a name that ends in .csv if it is CSV", "%.40q is not a label and its values", first)
+		case !ok && strings.Contains(first, ","):
+			return nil, fail("one label a row is supported", "it has several labels, %.40q", first)
 		case !ok:
-			return nil, fail("labels are numbers in this format", "its label %.40q is not a number", fields[0])
+			return nil, fail("labels are numbers in this format", "its label %.40q is not a number", first)
 		case math.IsNaN(label) || math.IsInf(label, 0):
-			return nil, fail("remove the row", "its label %.40q is not a finite number", fields[0])
+			return nil, fail("remove the row", "its label %.40q is not a finite number", first)
 		}
 		last := 0
-		for _, f := range fields[1:] {
+		for f := range strings.FieldsSeq(rest) {
 			name, text, ok := strings.Cut(f, ":")
 			if ok && name == "qid" {
 				continue
@@ -102,12 +112,12 @@ func Read(r io.Reader, path string) (*Data, error) {
 			d.column, d.value = append(d.column, int32(index-1)), append(d.value, value)
 		}
 		d.Cols = max(d.Cols, last)
-		name := strings.Clone(fields[0])
+		name := first
 		if label == math.Trunc(label) && math.Abs(label) < 1<<53 { // +1 and 1.0 are 1
 			name = strconv.FormatInt(int64(label), 10)
 		}
-		d.Labels = append(d.Labels, name)
-		d.start = append(d.start, int64(len(d.column)))
+		d.Labels = append(d.Labels, labels.Keep(name))
+		d.start = append(d.start, uint32(len(d.column)))
 	}
 	if err := lines.Err(); err != nil {
 		line++

@@ -102,6 +102,16 @@ func TestEndless(t *testing.T) {
 	}
 }
 
+// TestHostile: megabytes of the smallest rows stay within the bound that fuzzing holds small files to.
+func TestHostile(t *testing.T) {
+	for _, line := range []string{"1\n", "1 1:1\n", "1 ", "\n", "1 1:1 2:2 3:3 4:4\n", "1,", "0.1\n", "#"} {
+		data := strings.Repeat(line, 5<<20/len(line)) + "\n1 1:1"
+		t.Run(line, func(t *testing.T) {
+			fuzztest.Bounded(t, len(data), func() { _, _ = Read(strings.NewReader(data), "x") })
+		})
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	f.Add("1 1:0.5 3:-2\n-1 2:1 # x\n")
 	f.Fuzz(func(t *testing.T, data string) {

@@ -126,6 +126,9 @@ func Read(path string, src io.ReaderAt, size int64) (*Model, error) {
 				}
 				return nil
 			})
+			if err == nil {
+				err = r.make()
+			}
 			m.Opsets[domain] = version
 			return err
 		}
@@ -161,10 +164,10 @@ type reader struct {
 	made  int
 }
 
-// Bounds: of messages in messages, of things in a model, of a text.
+// Bounds: of messages in messages, of things in a model, of a text. Networks that are read have some dozens of nodes.
 const (
 	maxDepth  = 32
-	maxThings = 1 << 20
+	maxThings = 1 << 16
 	maxText   = 1 << 16
 )
 
@@ -297,7 +300,7 @@ func (r *reader) graph(f field, g *Graph) error {
 	err := r.message(f.at, f.end, f.depth, func(f field) error {
 		switch f.number {
 		case 1:
-			n := &Node{Attributes: map[string]*Attribute{}}
+			n := &Node{}
 			g.Nodes = append(g.Nodes, n)
 			return r.node(f, n)
 		case 2:
@@ -348,6 +351,9 @@ func (r *reader) node(f field, n *Node) error {
 			if err := r.attribute(f, a, &name); err != nil {
 				return err
 			}
+			if n.Attributes == nil {
+				n.Attributes = map[string]*Attribute{}
+			}
 			n.Attributes[name] = a
 		case 7:
 			return r.text(f, &n.Domain)
@@ -376,8 +382,10 @@ func (r *reader) attribute(f field, a *Attribute, name *string) error {
 			a.Graph = newGraph()
 			err = r.graph(f, a.Graph)
 		case 7:
+			a.Floats = slices.Grow(a.Floats, int(f.end-f.at)/4)
 			err = r.numbers(f, 4, func(v uint64) { a.Floats = append(a.Floats, math.Float32frombits(uint32(v))) })
 		case 8:
+			a.Ints = slices.Grow(a.Ints, int(f.end-f.at))
 			err = r.numbers(f, 0, func(v uint64) { a.Ints = append(a.Ints, int64(v)) })
 		case 9:
 			err = r.list(f, &a.Strings)
@@ -424,9 +432,14 @@ func (r *reader) tensor(f field) (*Tensor, error) {
 	return t, r.message(f.at, f.end, f.depth, func(f field) (err error) {
 		switch f.number {
 		case 1:
-			err = r.numbers(f, 0, func(v uint64) { t.Shape = append(t.Shape, int(min(v, math.MaxInt32))) })
-			if len(t.Shape) > checkpoint.MaxRank {
-				err = fmt.Errorf("a tensor of %d dimensions", len(t.Shape))
+			dimensions := len(t.Shape)
+			err = r.numbers(f, 0, func(v uint64) {
+				if dimensions++; dimensions <= checkpoint.MaxRank {
+					t.Shape = append(t.Shape, int(min(v, math.MaxInt32)))
+				}
+			})
+			if dimensions > checkpoint.MaxRank {
+				err = fmt.Errorf("a tensor of %d dimensions", dimensions)
 			}
 		case 2:
 			t.Type = int64(f.value)
@@ -438,6 +451,7 @@ func (r *reader) tensor(f field) (*Tensor, error) {
 				t.at, t.end, t.floats = f.at, f.end, f.number != 9
 			}
 		case 5, 7, 11: // int32_data, int64_data, uint64_data
+			t.varints = slices.Grow(t.varints, 8*int(f.end-f.at))
 			err = r.numbers(f, 0, func(v uint64) { t.varints = binary.LittleEndian.AppendUint64(t.varints, v) })
 		case 6:
 			err = r.list(f, &t.strings)

@@ -37,7 +37,7 @@ type Table struct {
 	Features   []string  // names of the columns; nil without a header
 	Labels     []string  // nil: no column of labels
 	LabelName  string
-	Lines      []int // of each row in the file
+	Lines      []int32 // of each row in the file
 	Notes      []string
 }
 
@@ -52,12 +52,48 @@ type reader struct {
 	comma rune
 	width int
 	label int // column of labels, -1: none
+
+	lines, size int // of the file; 0: not known
+	labels      checkpoint.Interner
+}
+
+// maxCols bounds the columns of a table.
+const maxCols = 1 << 17
+
+// narrow is a reader that ends with an error where a line has more separators than columns may be: a record is held as a whole, several
+// times.
+type narrow struct {
+	in          io.Reader
+	comma       byte
+	line, count int
+	fail        func(line int) error
+}
+
+func (n *narrow) Read(b []byte) (int, error) {
+	size, err := n.in.Read(b)
+	for _, c := range b[:size] {
+		switch c {
+		case '\n':
+			n.line, n.count = n.line+1, 0
+		case n.comma:
+			if n.count++; n.count >= maxCols {
+				return 0, n.fail(n.line + 1)
+			}
+		}
+	}
+	return size, err
 }
 
 // ReadCSV reads a table, whole or with Options.Each row by row. Fields are separated by commas, semicolons or tabs, whichever the first line has; quotes are
 // those of RFC 4180. Every error is a *checkpoint.Error that names line and column.
 func ReadCSV(in io.Reader, path string, o Options) (*Table, error) {
-	r := &reader{t: &Table{Path: path}, o: o, label: -1}
+	r := &reader{t: &Table{Path: path}, o: o, label: -1, labels: checkpoint.Interner{}}
+	if o.Each == nil {
+		var err error
+		if r.lines, _, r.size, err = checkpoint.CountLines(in, ""); err != nil {
+			return nil, err
+		}
+	}
 	buffered := bufio.NewReaderSize(in, 1<<16)
 	head, err := buffered.Peek(1 << 16)
 	if err != nil && err != io.EOF && !errors.Is(err, bufio.ErrBufferFull) {
@@ -71,7 +107,9 @@ func ReadCSV(in io.Reader, path string, o Options) (*Table, error) {
 		return nil, r.fail(0, 0, "holds a zero byte, so it is no text", "give a CSV file")
 	}
 	r.comma = separator(head)
-	r.csv = csv.NewReader(buffered)
+	r.csv = csv.NewReader(&narrow{buffered, byte(r.comma), 0, 0, func(line int) error {
+		return r.fail(line, 0, fmt.Sprintf("has more than %d columns", maxCols), "give a row a line, and at most as many columns")
+	}})
 	r.csv.Comma, r.csv.FieldsPerRecord, r.csv.ReuseRecord, r.csv.TrimLeadingSpace = r.comma, -1, true, r.comma != '\t'
 	return r.read()
 }
@@ -171,6 +209,11 @@ func (r *reader) read() (*Table, error) {
 	if r.label >= 0 {
 		t.Cols--
 		t.Labels = []string{}
+	}
+	rows := min(r.lines, r.size/(2*r.width)+1) // a field has a character and a separator
+	t.Values, t.Lines = make([]float64, 0, rows*t.Cols), make([]int32, 0, rows)
+	if t.Labels != nil {
+		t.Labels = make([]string, 0, rows)
 	}
 	if t.Cols == 0 {
 		return nil, r.fail(line, 0, "has no column but that of labels", "give at least one column of numbers")
@@ -336,7 +379,7 @@ func (r *reader) add(record []string, line int) error {
 			if !utf8.ValidString(f) {
 				return r.fail(line, i+1, fmt.Sprintf("the label %q is not UTF-8", shorten(f)), "save the file as UTF-8")
 			}
-			t.Labels = append(t.Labels, strings.Clone(f))
+			t.Labels = append(t.Labels, r.labels.Keep(f))
 			continue
 		}
 		v, ok := number(f)
@@ -353,7 +396,7 @@ func (r *reader) add(record []string, line int) error {
 		t.Values = append(t.Values, v)
 	}
 	t.Rows++
-	t.Lines = append(t.Lines, line)
+	t.Lines = append(t.Lines, int32(line))
 	if r.o.Each == nil {
 		return nil
 	}

@@ -108,6 +108,19 @@ func TestReadCSVErrors(t *testing.T) {
 	}
 }
 
+// TestHostile: megabytes of the smallest rows and columns stay within the bound that fuzzing holds small files to.
+func TestHostile(t *testing.T) {
+	for _, c := range [][2]string{{"", "1\n"}, {"", "1,a\n"}, {"", "1,"}, {"", ","}, {"", "a,"}, {"1,\"", "a\n"}, {"", "\n"}, {"1,2\n", "\n"}, {"a,b,c\n", "1,2,3\n"}, {"1;x\n", ",\n"}} {
+		data := c[0] + strings.Repeat(c[1], 5<<20/len(c[1])) + "1"
+		t.Run(c[0]+c[1], func(t *testing.T) {
+			fuzztest.Bounded(t, len(data), func() {
+				_, err := ReadCSV(strings.NewReader(data), "x", Options{})
+				t.Log(err)
+			})
+		})
+	}
+}
+
 func FuzzReadCSV(f *testing.F) {
 	f.Add("a,b,class\n1,2,x\n3,4,y\n", "", "class")
 	f.Add("\uFEFF\"a,1\"; label\n\n1;\"x \"\"y\"\"\"\n", "yes", "")
