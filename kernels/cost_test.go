@@ -49,6 +49,7 @@ func BenchmarkElements(b *testing.B) {
 			{"Add", n, func() { s.Add(z, x) }},
 			{"Scale", n, func() { s.Scale(z, 1) }},
 			{"Dot", n, func() { s.Dot(x, y) }},
+			{"StoreKeys", dim * positions, func() { s.StoreKeys(kb, v, positions, dim, dim) }},
 			{"Scores", dim * positions, func() { s.Scores(scores, query, kb, 0.125) }},
 			{"WeightedSum", dim * positions, func() { clear(query); s.WeightedSum(query, scores, v, dim) }},
 			{"ArgMax", len(vocab), func() { s.ArgMax(vocab) }},
@@ -60,6 +61,7 @@ func BenchmarkElements(b *testing.B) {
 			{"GemvS4", n * dim, func() { s.GemvS4(rows, q[:dim], w[:n*dim/2]) }},
 			{"RowsS4", n * dim, func() { s.RowsS4(rows, q[:dim], w[:n*dim/2], list) }},
 			{"Squares8", n * 8, func() { s.Squares8(&exact, wide, &kept) }},
+			{"Absolute8", n * 8, func() { s.Absolute8(&exact, wide, &kept) }},
 			{"Survivors", n, func() { s.Survivors(rows, acc, x, gamma, gamma, x, bounds) }},
 		} {
 			b.Run(s.Name+"/"+op.name, func(b *testing.B) {

@@ -27,8 +27,9 @@ const (
 	// wideX and wideWork bound the bytes of x and of weights of one call on sets with tiles of more columns, which keep their own
 	// part of x in the first level.
 	wideX, wideWork = 64 << 10, 256 << 10
-	// gemvWork bounds the bytes of weights of one call with one row of x, where memory sets the pace: under 100 µs.
-	gemvWork = 128 << 10
+	// gemvWork bounds the bytes of weights of one call with one row of x, where memory sets the pace: under 100 µs, and so does
+	// wideGemv on sets with wide tiles, whose processors read more than 10 GB/s.
+	gemvWork, wideGemv = 128 << 10, 512 << 10
 )
 
 // Grain is how many columns of m rows Linear should have to compute at least, where there is a choice: fewer fill no tile, and
@@ -60,7 +61,11 @@ func (s *Set) Linear(dst []float32, ld int, x []int8, xScale []float32, m int, w
 	switch {
 	case m == 1:
 		// One row is bound by memory: as many columns as the time of a call and scratch allow.
-		cols = min(max(gemvWork/max(k, 1)&^15, 16), LinearScratch)
+		work := gemvWork
+		if s.cols > 0 {
+			work = wideGemv
+		}
+		cols = min(max(work/max(k, 1)&^15, 16), LinearScratch)
 	case s.cols > 0:
 		rows = min(max(wideX/max(k, 1)&^3, 4), tileRows, m)
 		cols = max(min(s.cols, wideWork/max(k, 1)&^63, LinearScratch/rows&^63), tileCols)
