@@ -89,13 +89,18 @@ func (s *Session) attendSentence(worker, part int) {
 	w := &s.workers[worker]
 	qkv := s.qkv[t.row*3*d:]
 	s.set.StoreKeys(w.keys, qkv[d+h*headDim:], t.rows, headDim, 3*d)
-	scores := w.scores[:t.rows]
-	for p := range t.rows {
-		s.set.Scores(scores, qkv[p*3*d+h*headDim:][:headDim], w.keys, s.scale)
-		s.set.Softmax(scores)
-		ctx := s.ctx[(t.row+p)*d+h*headDim:][:headDim]
-		clear(ctx)
-		s.set.WeightedSum(ctx, scores, qkv[2*d+h*headDim:], 3*d)
+	// Some positions at a time: their sums need not wait for each other's softmax.
+	for from := 0; from < t.rows; from += heads {
+		to := min(from+heads, t.rows)
+		for p := from; p < to; p++ {
+			s.set.Scores(w.scores[(p-from)*t.rows:][:t.rows], qkv[p*3*d+h*headDim:][:headDim], w.keys, s.scale)
+		}
+		for p := from; p < to; p++ {
+			scores, ctx := w.scores[(p-from)*t.rows:][:t.rows], s.ctx[(t.row+p)*d+h*headDim:][:headDim]
+			s.set.Softmax(scores)
+			clear(ctx)
+			s.set.WeightedSum(ctx, scores, qkv[2*d+h*headDim:], 3*d)
+		}
 	}
 }
 
