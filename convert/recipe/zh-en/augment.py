@@ -1,6 +1,6 @@
 """What the training sentences lack: names and numbers never seen, the same on both sides, so that the unknown is carried over, not guessed.
 
-Everything is drawn from the random generator that the caller passes. No word of carry.tsv, which the model is asked afterwards, is ever made.
+Everything is drawn from the random generator that the caller passes. No name of carry.tsv, which the model is asked afterwards, is ever made.
 """
 import collections
 import os

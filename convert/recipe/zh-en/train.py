@@ -18,7 +18,7 @@ import sentencepiece as spm
 import torch
 
 from augment import Augment
-from model import EOS, PAD, MaskPool, SmoothedLoss, Translator, pad_batch
+from model import PAD, MaskPool, SmoothedLoss, Translator, pad_batch
 from prepare import MANUALS, read_tsv
 
 SEED = 1
