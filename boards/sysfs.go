@@ -63,8 +63,7 @@ var throttleBits = map[int]string{
 	0: "the supply's voltage is too low", 1: "the clock is capped", 2: "throttled", 3: "the soft limit of temperature is reached",
 }
 
-// readThermal reads the hottest zone and what holds the clock down: the flags of a Raspberry Pi's firmware, and elsewhere the
-// kernel's own cooling by clock.
+// readThermal reads the hottest zone, and what throttles.
 func (b *Board) readThermal(root string) {
 	zones, _ := filepath.Glob(filepath.Join(root, "sys/class/thermal/thermal_zone*/temp"))
 	for _, zone := range zones {
@@ -72,6 +71,12 @@ func (b *Board) readThermal(root string) {
 			b.Temperature = max(b.Temperature, float64(n)/1000)
 		}
 	}
+	b.Throttling = Throttling(root)
+}
+
+// Throttling tells what holds the clock down, or has since the machine started, as the kernel below root ("/") says it: the flags of
+// a Raspberry Pi's firmware, or where a kernel does not show them its alarm of low voltage; and the kernel's own cooling by clock.
+func Throttling(root string) (found []string) {
 	firmware, _ := filepath.Glob(filepath.Join(root, "sys/devices/platform/soc*/soc*firmware/get_throttled")) // soc:firmware, soc@ADDRESS:firmware
 	for _, path := range firmware {
 		flags, err := strconv.ParseUint(strings.TrimPrefix(readWord(path), "0x"), 16, 32)
@@ -81,9 +86,20 @@ func (b *Board) readThermal(root string) {
 		for bit := range len(throttleBits) {
 			switch {
 			case flags>>bit&1 == 1:
-				b.Throttling = append(b.Throttling, "now: "+throttleBits[bit])
+				found = append(found, "now: "+throttleBits[bit])
 			case flags>>(bit+16)&1 == 1:
-				b.Throttling = append(b.Throttling, "since the start: "+throttleBits[bit])
+				found = append(found, "since the start: "+throttleBits[bit])
+			}
+		}
+	}
+	if len(firmware) == 0 {
+		names, _ := filepath.Glob(filepath.Join(root, "sys/class/hwmon/hwmon*/name"))
+		for _, name := range names {
+			alarms, _ := filepath.Glob(filepath.Join(filepath.Dir(name), "in*_lcrit_alarm"))
+			for _, alarm := range alarms {
+				if n, ok := readInt(alarm); ok && n > 0 && readWord(name) == "rpi_volt" {
+					found = append(found, "now: "+throttleBits[0])
+				}
 			}
 		}
 	}
@@ -91,11 +107,12 @@ func (b *Board) readThermal(root string) {
 	for _, device := range devices {
 		kind := readWord(filepath.Join(device, "type"))
 		if n, ok := readInt(filepath.Join(device, "cur_state")); ok && n > 0 && strings.Contains(kind, "cpufreq") {
-			if what := "now: the kernel lowers the clock (" + kind + ")"; !slices.Contains(b.Throttling, what) {
-				b.Throttling = append(b.Throttling, what)
+			if what := "now: the kernel lowers the clock (" + kind + ")"; !slices.Contains(found, what) {
+				found = append(found, what)
 			}
 		}
 	}
+	return found
 }
 
 // readInt reads a file that holds one number, as sysfs has them; false for no file, no number, or a negative one.

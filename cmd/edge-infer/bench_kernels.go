@@ -120,13 +120,12 @@ func machineFacts(before, after string) string {
 	return facts
 }
 
-// clockFacts is the clock, governor and throttling flags of the first core, as far as the kernel below root tells them.
+// clockFacts is the clock and governor of the first core, and what throttles it, as far as the kernel below root tells.
 func clockFacts(root string) string {
 	facts := []string{}
 	for _, f := range []struct{ name, path string }{
 		{"clock", "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq"},
 		{"governor", "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"},
-		{"throttled", "sys/devices/platform/soc/soc:firmware/get_throttled"}, // Raspberry Pi: bit 2 now, bit 18 since boot
 	} {
 		raw, err := os.ReadFile(root + f.path)
 		if err != nil {
@@ -137,6 +136,9 @@ func clockFacts(root string) string {
 			value = fmt.Sprintf("%d MHz", khz/1000)
 		}
 		facts = append(facts, f.name+" "+value)
+	}
+	if t := boards.Throttling(root); len(t) > 0 {
+		facts = append(facts, "throttling "+strings.Join(t, "; "))
 	}
 	return strings.Join(facts, ", ")
 }

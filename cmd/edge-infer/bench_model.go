@@ -50,6 +50,7 @@ Nearest neighbours are sought for one query, and for --queries side by side.
                       weights from where they lie and of multiplying on registers,
                       both by plain loops in the same run: 100 is not a wall
   ms_load             to open and check the file
+  ms_ready            that, and to plan and allocate what runs it
   ms_cold             to open, check and answer once, the file's pages dropped from the
                       page cache first; none where the system kept them
   peak_rss_bytes      most memory the process had, the mapped model included
@@ -135,6 +136,7 @@ func (f *benchModelFlags) run(ctx context.Context) error {
 	if err != nil {
 		return asUsageError(err)
 	}
+	ready := time.Since(start)
 	limits := &kernelBench{ctx: ctx, threads: f.threads, sets: []kernels.Set{set}, progress: progress, each: 100 * time.Millisecond}
 	peak := limits.peak(&set)
 	rows := []benchRow{}
@@ -154,7 +156,8 @@ func (f *benchModelFlags) run(ctx context.Context) error {
 			rows = append(rows, benchRow{
 				subject: slices.Concat([]benchField{{"model", f.name(m)}, {"set", set.Name}}, c.subject, []benchField{{"threads", f.threads}}),
 				figures: slices.Concat([]benchField{{"ns", r.total.Nanoseconds()}}, c.rates(r),
-					[]benchField{{"percent_of_ceiling", percent}, {"ms_load", milliseconds(load)}, {"ms_cold", cold}, {"peak_rss_bytes", peakBytes}}),
+					[]benchField{{"percent_of_ceiling", percent}, {"ms_load", milliseconds(load)}, {"ms_ready", milliseconds(ready)},
+						{"ms_cold", cold}, {"peak_rss_bytes", peakBytes}}),
 			})
 		}
 	}

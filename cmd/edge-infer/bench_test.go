@@ -212,7 +212,7 @@ func TestBenchModelFamilies(t *testing.T) {
 			if rate, want := r[c.rate].(float64), n/(r["ns"].(float64)/1e9); rate < want*0.99 || rate > want*1.01 {
 				t.Errorf("%s: %s is %g, want %g", c.model, c.rate, rate, want)
 			}
-			for _, key := range []string{"percent_of_ceiling", "ms_load", "ms_cold", "peak_rss_bytes"} {
+			for _, key := range []string{"percent_of_ceiling", "ms_load", "ms_ready", "ms_cold", "peak_rss_bytes"} {
 				if v, ok := r[key]; !ok || v != nil && !(v.(float64) > 0) {
 					t.Errorf("%s: %s is %v", c.model, key, v)
 				}
@@ -289,7 +289,7 @@ func TestClockFacts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if facts := clockFacts(root); facts != "clock 600 MHz, governor ondemand, throttled 50005" {
+	if facts := clockFacts(root); facts != "clock 600 MHz, governor ondemand, throttling now: the supply's voltage is too low; now: throttled" {
 		t.Errorf("%q", facts)
 	}
 	if l1, l2, l3 := cacheSizes(root); l1 != 64<<10 || l2 != 512<<10 || l3 != 2<<20 {
