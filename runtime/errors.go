@@ -57,8 +57,14 @@ func (e *MemoryError) Error() string {
 		hint = fmt.Sprintf("a batch of %d fits", e.Batch)
 	case e.Length > 0:
 		hint = fmt.Sprintf("at most %d %s fit", e.Length, e.units)
+	case e.Limit.Of == ofOptions:
+		hint = "nothing smaller fits, either: allow more, or take a smaller model"
 	}
 	// Rounded apart, so that the first is always seen to be more.
-	need, limit := math.Ceil(float64(e.Need)*10/(1<<20))/10, math.Floor(float64(e.Limit.Bytes)*10/(1<<20))/10
-	return fmt.Sprintf("this needs %.1f MB of memory, and %s is %.1f MB; %s", need, e.Limit.Of, limit, hint)
+	need := math.Ceil(float64(e.Need)*10/(1<<20)) / 10
+	limit := fmt.Sprintf("%.1f MB", math.Floor(float64(e.Limit.Bytes)*10/(1<<20))/10)
+	if e.Limit.Bytes < 1<<20 {
+		limit = fmt.Sprintf("%d KB", e.Limit.Bytes>>10)
+	}
+	return fmt.Sprintf("this needs %.1f MB of memory, and %s is %s; %s", need, e.Limit.Of, limit, hint)
 }

@@ -245,7 +245,11 @@ func (r *fitReport) fit(p *boards.Profile, cases []fitCase, here *boards.Board) 
 	case f.Fits == fitsYes || f.FitsRAM > 0: // of the version that it fits
 		f.addCeiling(p, cases)
 	case f.Fits == fitsRereads:
-		f.Ceiling, f.Bound = cases[0].units/cardSeconds(cases[0].passes), boundCard
+		f.addCeiling(p, cases)
+		kept := float64(int64(f.Free.Value)<<20 - r.OwnBytes)
+		if c := cases[0].units / cardSeconds(cases[0].passes, kept); c < f.Ceiling {
+			f.Ceiling, f.Bound, f.Helps = c, boundCard, nil
+		}
 	}
 	return f
 }
@@ -267,11 +271,11 @@ func (f *boardFit) addCeiling(p *boards.Profile, cases []fitCase) {
 	sort.Slice(f.Helps, func(i, j int) bool { return f.Helps[i].Ceiling > f.Helps[j].Ceiling })
 }
 
-// cardSeconds is the time of passes whose weights do not stay in memory: each is read from the card again.
-func cardSeconds(passes []boards.Pass) (seconds float64) {
+// cardSeconds is the least time of passes of which no more than kept bytes stay in memory: the rest is read from the card each time.
+func cardSeconds(passes []boards.Pass, kept float64) (seconds float64) {
 	const card = 20e6 // bytes a second, of an SD card
 	for _, w := range passes {
-		seconds += w.Times * w.Bytes / card
+		seconds += w.Times * max(w.Bytes-kept, 0) / card
 	}
 	return seconds
 }

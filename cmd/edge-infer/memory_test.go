@@ -17,7 +17,7 @@ func TestMemoryFlag(t *testing.T) {
 			return runProgram(t, "", append(strings.Fields(args), "--memory", memory)...)
 		}
 		with("lots").expect(t, exitUse, `"lots" is not a size`, "64M")
-		with("1K").expect(t, exitMemory, "the limit that was given is 0.0 MB", "nothing smaller fits")
+		with("1K").expect(t, exitMemory, "the limit that was given is 1 KB", "nothing smaller fits")
 		if testing.Short() {
 			break
 		}
