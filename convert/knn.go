@@ -464,7 +464,7 @@ func (w *knnWriter) recall(cfg *runtime.KNNConfig) (share float64, sampled int, 
 	exact := make([][]float64, sampled)
 	prune := func(i int) {
 		sort.SliceStable(near[i], func(a, b int) bool { return near[i][a].stored < near[i][b].stored })
-		sort.Sort(sort.Float64Slice(exact[i]))
+		sortFloats(exact[i])
 		near[i], exact[i] = near[i][:min(k, len(near[i]))], exact[i][:min(k, len(exact[i]))]
 	}
 	var r knnRow

@@ -154,7 +154,7 @@ func fitScaler(kind, path string, rows, cols int, values []float64) (*KNNScaler,
 		})
 	case runtime.ScalerRobust:
 		each(func(j int) {
-			sort.Sort(sort.Float64Slice(column))
+			sortFloats(column)
 			s.Center[j] = quantile(column, 0.5)
 			if s.Scale[j] = quantile(column, 0.75) - quantile(column, 0.25); s.Scale[j] == 0 {
 				s.Scale[j] = 1

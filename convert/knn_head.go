@@ -156,7 +156,7 @@ func (k *knnRows) kthDistances(ctx context.Context, queries [][]float64, at []in
 	}
 	limits := make([]float64, len(queries))
 	for q := range all {
-		sort.Sort(sort.Float64Slice(all[q]))
+		sortFloats(all[q])
 		limits[q] = all[q][neighbours-1]
 	}
 	return limits, nil
