@@ -70,37 +70,54 @@ func packCodes(file []byte) ([]byte, error) {
 	if !utf8.Valid(file) {
 		return nil, errors.New("the codes are not UTF-8")
 	}
-	lines := strings.Split(strings.TrimRight(string(file), "\n"), "\n")
-	if version, ok := strings.CutPrefix(lines[0], "#version:"); !ok || strings.TrimSpace(version) != "0.2" {
-		return nil, fmt.Errorf("the codes begin with %.40q, not with #version: 0.2, which is read", lines[0])
+	text := strings.TrimRight(string(file), "\n")
+	first, rest, _ := strings.Cut(text, "\n")
+	if version, ok := strings.CutPrefix(first, "#version:"); !ok || strings.TrimSpace(version) != "0.2" {
+		return nil, fmt.Errorf("the codes begin with %.40q, not with #version: 0.2, which is read", first)
 	}
-	type code struct {
-		pair string
-		rank int
+	type code struct{ start, end, rank uint32 } // of a pair in rest
+	var all []code
+	if rest != "" {
+		all = make([]code, 0, strings.Count(rest, "\n")+1)
 	}
-	ranks := make(map[string]int, len(lines))
-	all := make([]code, 0, len(lines))
-	for i, line := range lines[1:] {
-		line = strings.Trim(line, "\r ")
+	pair := func(i int) string { return rest[all[i].start:all[i].end] }
+	for at := 0; at < len(rest); {
+		end := at + strings.IndexByte(rest[at:], '\n')
+		if end < at {
+			end = len(rest)
+		}
+		line := strings.TrimLeft(rest[at:end], "\r ")
+		start := end - len(line)
+		line = strings.TrimRight(line, "\r ")
 		left, right, ok := strings.Cut(line, " ")
 		if !ok || left == "" || right == "" || strings.ContainsAny(right, " \x00") || strings.Contains(left, "\x00") || len(line) >= maxPieceBytes {
-			return nil, fmt.Errorf("line %d of the codes, %.60q, is not of two pieces", i+2, line)
+			return nil, fmt.Errorf("line %d of the codes, %.60q, is not of two pieces", len(all)+2, line)
 		}
-		if _, twice := ranks[line]; !twice { // the first counts
-			ranks[line] = i
-			all = append(all, code{line, i})
+		all = append(all, code{uint32(start), uint32(start + len(line)), uint32(len(all))})
+		at = end + 1
+	}
+	sort.Slice(all, func(i, j int) bool {
+		c := strings.Compare(pair(i), pair(j))
+		return c < 0 || c == 0 && all[i].rank < all[j].rank
+	})
+	n, size := 0, 4
+	for i := range all {
+		if n == 0 || pair(n-1) != pair(i) { // of equal ones the first counts
+			all[n] = all[i]
+			size += 8 + len(pair(n)) + 1
+			n++
 		}
 	}
-	sort.Slice(all, func(i, j int) bool { return all[i].pair < all[j].pair })
-	out := binary.LittleEndian.AppendUint32(nil, uint32(len(all)))
-	at := 4 + 8*len(all)
-	for _, c := range all {
+	all = all[:n]
+	out := binary.LittleEndian.AppendUint32(make([]byte, 0, size), uint32(n))
+	at := 4 + 8*n
+	for i, c := range all {
 		out = binary.LittleEndian.AppendUint32(out, uint32(at))
-		out = binary.LittleEndian.AppendUint32(out, uint32(c.rank))
-		at += len(c.pair) + 1
+		out = binary.LittleEndian.AppendUint32(out, c.rank)
+		at += len(pair(i)) + 1
 	}
-	for _, c := range all {
-		out = append(append(out, c.pair...), 0)
+	for i := range all {
+		out = append(append(out, pair(i)...), 0)
 	}
 	return out, nil
 }

@@ -93,4 +93,18 @@ func TestHostile(t *testing.T) {
 			})
 		}
 	}
+	for name, code := range map[string]func(i int) string{
+		"codes": func(i int) string { return word(i) + " b\n" }, "equal codes": func(int) string { return "a b\n" }, "blank codes": func(int) string { return "\n" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			raw := []byte("#version: 0.2\n")
+			for i := 0; len(raw) < size; i++ {
+				raw = append(raw, code(i)...)
+			}
+			fuzztest.Bounded(t, len(raw), func() {
+				_, err := BuildMoses([]string{"<unk>"}, raw, "en", "de")
+				t.Log(err)
+			})
+		})
+	}
 }
