@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +31,10 @@ type classifyFlags struct {
 	chooseK                bool
 	threads                threadFlags
 	memory                 string
+
+	// Scratch of answerLines.
+	queries []int
+	answer  []byte
 }
 
 func newClassifyCommand() *cobra.Command {
@@ -83,8 +88,8 @@ counted from 0, in the order of the training data.`,
 
 // newClassifier makes a classifier, with a smaller batch if need be.
 func newClassifier(m *edge.Model, o *edge.KNNOptions) (c *edge.Classifier, spare int64, err error) {
-	return within(&o.Batch, nil, func() (*edge.Plan, error) { return m.PlanClassifier(*o) },
-		func() (*edge.Classifier, error) { return m.NewClassifier(*o) })
+	return lean(within(&o.Batch, nil, func() (*edge.Plan, error) { return m.PlanClassifier(*o) },
+		func() (*edge.Classifier, error) { return m.NewClassifier(*o) }))
 }
 
 func (f *classifyFlags) run(ctx context.Context, args []string) (err error) {
@@ -108,7 +113,7 @@ func (f *classifyFlags) run(ctx context.Context, args []string) (err error) {
 	if name == "" {
 		name = defaultClassifier
 	}
-	m, err := openModel(name)
+	m, err := openLean(name)
 	if err != nil {
 		return err
 	}
@@ -187,23 +192,26 @@ func noteKNN(cfg *edge.KNNConfig, c *edge.Classifier) {
 
 // question is one query, or why it is none.
 type question struct {
-	where  string // "line 3", "row 3"
+	what   string // "line", "argument" or "row"
+	number int
 	values []float64
 	err    error
 }
 
-// questionSource gives up to n queries that are there, waiting for the first only; io.EOF at the end.
+// questionSource gives up to n queries that are there, waiting for the first only, good until it is called again; io.EOF at the end.
 type questionSource func(ctx context.Context, n int) ([]question, error)
 
 // fromText reads the numbers of lines.
 func fromText(next lineSource, cols int) questionSource {
+	var questions []question
 	return func(ctx context.Context, n int) ([]question, error) {
 		lines, err := next(ctx, n)
-		questions := make([]question, len(lines))
+		questions = slices.Grow(questions[:0], len(lines))[:len(lines)]
 		for i, l := range lines {
-			questions[i] = question{where: l.where, err: l.err}
+			q := &questions[i]
+			q.what, q.number, q.values, q.err = l.what, l.number, q.values[:0], l.err
 			if l.err == nil {
-				questions[i].values, questions[i].err = parseValues(l.text, cols)
+				q.values, q.err = parseValues(q.values, l.text, cols)
 			}
 		}
 		return questions, err
@@ -268,7 +276,7 @@ func fromArray(in *os.File, head io.Reader, spare int64) (questionSource, error)
 		}
 		questions = questions[:0]
 		for i := range n {
-			q := question{where: fmt.Sprintf("row %d", done), values: values[i*a.Cols() : (i+1)*a.Cols()]}
+			q := question{what: "row", number: done, values: values[i*a.Cols() : (i+1)*a.Cols()]}
 			done++
 			if err := a.Row(q.values, done-1); err != nil {
 				q.values, q.err = nil, &edge.InputError{Reason: err.Error()}
@@ -283,7 +291,9 @@ func fromArray(in *os.File, head io.Reader, spare int64) (questionSource, error)
 func (f *classifyFlags) answerLines(cfg *edge.KNNConfig, c *edge.Classifier, lines []question, out io.Writer) (bad int, err error) {
 	start := time.Now()
 	c.Reset()
-	queries := make([]int, len(lines))
+	f.queries = slices.Grow(f.queries[:0], len(lines))[:len(lines)]
+	queries := f.queries
+	clear(queries)
 	for i := range lines {
 		l := &lines[i]
 		if l.err == nil {
@@ -291,7 +301,7 @@ func (f *classifyFlags) answerLines(cfg *edge.KNNConfig, c *edge.Classifier, lin
 		}
 		if l.err != nil {
 			bad++
-			fmt.Fprintf(os.Stderr, "edge-infer: %s: %v\n", l.where, l.err)
+			fmt.Fprintf(os.Stderr, "edge-infer: %s %d: %v\n", l.what, l.number, l.err)
 		}
 	}
 	if err := c.Run(); err != nil {
@@ -305,7 +315,8 @@ func (f *classifyFlags) answerLines(cfg *edge.KNNConfig, c *edge.Classifier, lin
 		case l.err != nil:
 			_, err = io.WriteString(out, "\n")
 		default:
-			_, err = io.WriteString(out, f.text(cfg, c, c.Neighbors(queries[i]))+"\n")
+			f.answer = append(f.appendText(f.answer[:0], cfg, c, c.Neighbors(queries[i])), '\n')
+			_, err = out.Write(f.answer)
 		}
 		if err != nil {
 			return bad, err
@@ -314,68 +325,68 @@ func (f *classifyFlags) answerLines(cfg *edge.KNNConfig, c *edge.Classifier, lin
 	return bad, nil
 }
 
-// parseValues reads the numbers of one query: commas, semicolons, tabs or spaces between them.
-func parseValues(text string, cols int) ([]float64, error) {
-	fields := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ';' || r == '\t' || r == ' ' })
-	values := make([]float64, len(fields))
+// parseValues appends the numbers of one query to values: commas, semicolons, tabs or spaces between them.
+func parseValues(values []float64, text []byte, cols int) ([]float64, error) {
+	values = slices.Grow(values, cols)
 	words := 0
 	var bad error
-	for i, s := range fields {
-		v, err := strconv.ParseFloat(s, 64)
+	for s := range bytes.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == ';' || r == '\t' || r == ' ' }) {
+		v, err := strconv.ParseFloat(string(s), 64)
+		values = append(values, v)
 		if err != nil && v == 0 {
 			words++
 			if bad == nil {
-				bad = &edge.InputError{Reason: fmt.Sprintf("column %d: %q is not a number", i+1, s)}
+				bad = &edge.InputError{Reason: fmt.Sprintf("column %d: %q is not a number", len(values), s)}
 			}
 		}
-		values[i] = v
 	}
 	switch {
-	case len(fields) == 0:
+	case len(values) == 0:
 		return nil, &edge.InputError{Reason: fmt.Sprintf("this is empty; the model needs %d numbers", cols)}
-	case words == len(fields):
+	case words == len(values):
 		return nil, &edge.InputError{Reason: fmt.Sprintf("%q holds no numbers; if it names the columns, say --header", text)}
 	case bad != nil:
 		return nil, bad
-	case len(fields) == cols+1:
-		return nil, &edge.InputError{Reason: fmt.Sprintf("%d values were given, the model has %d columns; if one of them is the label, see --evaluate", len(fields), cols)}
+	case len(values) == cols+1:
+		return nil, &edge.InputError{Reason: fmt.Sprintf("%d values were given, the model has %d columns; if one of them is the label, see --evaluate", len(values), cols)}
 	}
 	return values, nil
 }
 
-// text is the answer to one query on one line.
-func (f *classifyFlags) text(cfg *edge.KNNConfig, c *edge.Classifier, near []edge.Neighbor) string {
-	var b strings.Builder
+// appendText appends the answer to one query, on one line.
+func (f *classifyFlags) appendText(b []byte, cfg *edge.KNNConfig, c *edge.Classifier, near []edge.Neighbor) []byte {
 	for o := range cfg.Outputs {
 		if o > 0 {
-			b.WriteByte(',')
+			b = append(b, ',')
 		}
-		b.WriteString(predicted(cfg, c, near, o))
+		b = append(b, predicted(cfg, c, near, o)...)
 	}
 	if f.proba {
 		for o := range cfg.Outputs {
-			b.WriteByte('\t')
+			b = append(b, '\t')
 			for class, p := range c.Probabilities(near, o) {
 				if class > 0 {
-					b.WriteByte(' ')
+					b = append(b, ' ')
 				}
-				b.WriteString(cfg.Outputs[o].Classes[class] + "=" + formatFloat(p))
+				b = appendFloat(append(append(b, cfg.Outputs[o].Classes[class]...), '='), p)
 			}
 		}
 	}
 	if f.neighbors || len(cfg.Outputs) == 0 {
 		for i, n := range near {
 			if i > 0 || len(cfg.Outputs) > 0 {
-				b.WriteByte('\t')
+				b = append(b, '\t')
 			}
-			fmt.Fprintf(&b, "%d:%s", n.Row, formatFloat(n.Distance))
+			b = appendFloat(append(strconv.AppendInt(b, int64(n.Row), 10), ':'), n.Distance)
 			for o := range cfg.Outputs {
-				b.WriteString(":" + labelOf(cfg, c, n.Row, o))
+				b = append(append(b, ':'), labelOf(cfg, c, n.Row, o)...)
 			}
 		}
 	}
-	return b.String()
+	return b
 }
+
+func appendFloat(b []byte, v float64) []byte { return strconv.AppendFloat(b, v, 'g', -1, 64) }
 
 func formatFloat(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 

@@ -81,14 +81,14 @@ func (f *completeFlags) run(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	m, err := openModel(f.model)
+	m, err := openLean(f.model)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
 	options := edge.StreamOptions{MaxSteps: 16, Memory: memory}
-	c, spare, err := within(&options.Batch, &options.MaxSteps, func() (*edge.Plan, error) { return m.PlanCompleter(options) },
-		func() (*edge.Completer, error) { return m.NewCompleter(options) })
+	c, spare, err := lean(within(&options.Batch, &options.MaxSteps, func() (*edge.Plan, error) { return m.PlanCompleter(options) },
+		func() (*edge.Completer, error) { return m.NewCompleter(options) }))
 	if err != nil {
 		return err
 	}
@@ -142,17 +142,17 @@ func (f *completeFlags) line(ctx context.Context, c *edge.Completer, l line, out
 	done := &edge.Completion{}
 	if l.err == nil {
 		var wrong *edge.InputError
-		done, l.err = c.Complete(ctx, l.text, f.options)
+		done, l.err = c.Complete(ctx, string(l.text), f.options)
 		if l.err != nil && !errors.As(l.err, &wrong) {
 			return false, l.err
 		}
 	}
 	if l.err != nil {
 		done = &edge.Completion{}
-		fmt.Fprintf(os.Stderr, "edge-infer: %s: %v\n", l.where, l.err)
+		fmt.Fprintf(os.Stderr, "edge-infer: %s: %v\n", l.where(), l.err)
 	}
 	for _, word := range done.Unknown {
-		fmt.Fprintf(os.Stderr, "edge-infer: %s: warning: the model does not know the word %q\n", l.where, word)
+		fmt.Fprintf(os.Stderr, "edge-infer: %s: warning: the model does not know the word %q\n", l.where(), word)
 	}
 	switch {
 	case f.json:
@@ -186,7 +186,7 @@ func (f *completeFlags) printJSON(out io.Writer, l line, c *edge.Completion) err
 		Top     [][]edge.Candidate `json:"top,omitempty"`
 		Unknown []string           `json:"unknown,omitempty"`
 		Error   string             `json:"error,omitempty"`
-	}{l.text, c.Text, c.Words, c.Top, c.Unknown, ""}
+	}{string(l.text), c.Text, c.Words, c.Top, c.Unknown, ""}
 	if l.err != nil {
 		object.Error = l.err.Error()
 	}

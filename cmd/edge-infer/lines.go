@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 )
 
@@ -13,24 +12,28 @@ import (
 // longer line is skipped up to its end without being kept.
 const maxLine = 1 << 20
 
-// readAhead is how many bytes of lines wait for their translation before reading pauses.
+// readAhead is how many bytes of lines wait for their translation before reading pauses, and the largest memory of a line that is kept.
 const readAhead = 64 << 10
 
 // line is one text to translate.
 type line struct {
-	where string // "line 3", "argument 2"
-	text  string
-	err   error // why it cannot be translated
+	what   string // "line" or "argument"
+	number int    // which one, counted from 1
+	text   []byte // only until the next lines are taken
+	err    error  // why it cannot be translated
 }
 
 // longestLine is the longest line that there is memory for.
 func longestLine(spare int64) int { return int(min(readAhead+spare/growing, maxLine)) }
 
+// where is "line 3".
+func (l *line) where() string { return fmt.Sprintf("%s %d", l.what, l.number) }
+
 // newLine refuses what is too long; whether the rest is text, the runtime finds out.
-func newLine(where, text string, longest int) line {
-	l := line{where: where, text: text}
+func newLine(what string, number int, text []byte, longest int) line {
+	l := line{what: what, number: number, text: text}
 	if len(text) > longest {
-		l.text = ""
+		l.text = nil
 		l.err = fmt.Errorf("this is longer than %d MB; break it into several lines", maxLine>>20)
 		if longest < maxLine {
 			l.err = tooLarge("this line", int64(longest), "break it into several lines")
@@ -40,11 +43,15 @@ func newLine(where, text string, longest int) line {
 }
 
 // lineQueue reads lines in a goroutine of its own, so that the lines which are already there can be told from those that
-// are still to come. There is no limit on a line but longest.
+// are still to come. There is no limit on a line but longest. Lines that were dealt with lend their memory to later ones: a sensor
+// may send lines for weeks, and not one of them is garbage.
 type lineQueue struct {
 	mu    sync.Mutex
-	lines []line
+	lines []line // those from first on are waiting
+	first int
 	bytes int           // held by lines
+	taken []line        // what take gave last
+	free  [][]byte      // of lines that nobody needs any more
 	end   error         // io.EOF or a read error, after the last line
 	wake  chan struct{} // capacity 1: something was added
 	room  chan struct{} // capacity 1: something was taken
@@ -70,10 +77,8 @@ func (q *lineQueue) read(r io.Reader, longest int) {
 		if number == 1 { // Windows editors mark a file as UTF-8 with it
 			text = bytes.TrimPrefix(text, bom)
 		}
-		ready = append(ready, newLine(fmt.Sprintf("line %d", number), string(bytes.TrimSuffix(text, []byte("\r"))), longest))
-		if partial = partial[:0]; cap(partial) > readAhead {
-			partial = nil
-		}
+		ready = append(ready, newLine("line", number, bytes.TrimSuffix(text, []byte("\r")), longest))
+		partial = q.buffer(len(partial))
 	}
 	// keep appends to the unfinished line, one byte more than it may have so that newLine sees that it is too long.
 	keep := func(b []byte) {
@@ -93,20 +98,37 @@ func (q *lineQueue) read(r io.Reader, longest int) {
 			add()
 		}
 		for q.put(ready, err) > readAhead && err == nil {
+			ready = ready[:0]
 			<-q.room
-			ready = nil
 		}
-		ready = nil
+		ready = ready[:0]
 		if err != nil {
 			return
 		}
 	}
 }
 
+// buffer is an empty one for a line: of an old line, or as large as the one before it.
+func (q *lineQueue) buffer(size int) []byte {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if last := len(q.free) - 1; last >= 0 {
+		b := q.free[last]
+		q.free = q.free[:last]
+		return b
+	}
+	return make([]byte, 0, min(size, readAhead))
+}
+
 // put adds lines and tells how many bytes are waiting.
 func (q *lineQueue) put(lines []line, end error) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if len(q.lines)+len(lines) > cap(q.lines) { // those that were taken make room
+		n := copy(q.lines, q.lines[q.first:])
+		clear(q.lines[n:])
+		q.lines, q.first = q.lines[:n], 0
+	}
 	q.lines = append(q.lines, lines...)
 	for _, l := range lines {
 		q.bytes += lineBytes(l)
@@ -116,28 +138,36 @@ func (q *lineQueue) put(lines []line, end error) int {
 	return q.bytes
 }
 
-// take waits for a line, then takes up to n of those that are there, but not many long ones. At the end it returns io.EOF or the
-// read error.
+// take waits for a line, then takes up to n of those that are there, but not many long ones; the ones before it may not be used any
+// more. At the end it returns io.EOF or the read error.
 func (q *lineQueue) take(ctx context.Context, n int) ([]line, error) {
 	for {
 		q.mu.Lock()
-		if n := min(n, len(q.lines)); n > 0 {
-			bytes := lineBytes(q.lines[0])
-			for i := range q.lines[1:n] {
-				if bytes += lineBytes(q.lines[i+1]); bytes > readAhead {
-					n = i + 1
+		for _, l := range q.taken {
+			if cap(l.text) > 0 && cap(l.text) <= readAhead {
+				q.free = append(q.free, l.text[:0])
+			}
+		}
+		clear(q.taken)
+		q.taken = q.taken[:0]
+		if waiting := q.lines[q.first:]; len(waiting) > 0 {
+			for bytes := 0; len(q.taken) < min(n, len(waiting)); {
+				next := waiting[len(q.taken)]
+				if bytes += lineBytes(next); bytes > readAhead && len(q.taken) > 0 {
 					break
 				}
+				q.taken = append(q.taken, next)
 			}
-			taken := slices.Clone(q.lines[:n])
-			clear(q.lines[:n]) // the array lives on, its strings need not
-			q.lines = q.lines[n:]
-			for _, l := range taken {
+			clear(waiting[:len(q.taken)]) // the array lives on, its long lines need not
+			if q.first += len(q.taken); q.first == len(q.lines) {
+				q.lines, q.first = q.lines[:0], 0
+			}
+			for _, l := range q.taken {
 				q.bytes -= lineBytes(l)
 			}
 			signalOne(q.room)
 			q.mu.Unlock()
-			return taken, nil
+			return q.taken, nil
 		}
 		end := q.end
 		q.mu.Unlock()
@@ -156,7 +186,7 @@ func (q *lineQueue) take(ctx context.Context, n int) ([]line, error) {
 func (q *lineQueue) waiting() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.lines) == 0 && q.end == nil
+	return len(q.lines) == q.first && q.end == nil
 }
 
 func lineBytes(l line) int { return len(l.text) + 64 }

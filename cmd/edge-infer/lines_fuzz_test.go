@@ -35,7 +35,7 @@ func FuzzLines(f *testing.F) {
 				t.Fatalf("%q: %d lines and %v, want %d", data, len(lines), err, len(want))
 			}
 			for i, l := range lines {
-				if w := strings.TrimSuffix(want[i], "\r"); (l.err == nil) != (len(w) <= maxLine) || l.err == nil && l.text != w {
+				if w := strings.TrimSuffix(want[i], "\r"); (l.err == nil) != (len(w) <= maxLine) || l.err == nil && string(l.text) != w {
 					t.Fatalf("%q: line %d is %q, %v", data, i+1, l.text, l.err)
 				}
 			}

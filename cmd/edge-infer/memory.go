@@ -101,10 +101,23 @@ func (e *inputMemoryError) Error() string { return e.reason }
 
 func kilobytes(n int64) string { return fmt.Sprintf("%d KB", n>>10) }
 
+// openLean is openModel, and lean passes on what was made of the model, for families whose models may be smaller than the program: of
+// its pages those go that starting and opening needed. A translator keeps them, since it would need a tenth of its start to have them again.
+func openLean(name string) (*edge.Model, error) {
+	memory.ForgetProgram()
+	return openModel(name)
+}
+
+func lean[T any](t T, spare int64, err error) (T, int64, error) {
+	memory.ForgetProgram()
+	return t, spare, err
+}
+
 // limitMemory makes Go's collector keep this process within the Plan; without it the heap may grow to twice what is live. So much
-// may be allocated between two collections, in per cent of what is live, or of 4 MB if that is more. GOMEMLIMIT is the same rule for
-// large sessions. What Go has asked the system for and never touched counts for it and takes no memory, so it is above the
-// Plan by that. The environment has the last word.
+// may be allocated between two collections, in per cent of what is live, or of 4 MB if that is more. The first collection alone takes a
+// megabyte, for lists of all sizes of objects, so it comes that much after a small session: most commands make no garbage then.
+// GOMEMLIMIT is the same rule for large sessions. What Go has asked the system for and never touched counts for it and takes no
+// memory, so it is above the Plan by that. The environment has the last word.
 func limitMemory(plan *edge.Plan) {
 	if os.Getenv("GOMEMLIMIT") != "" || os.Getenv("GOGC") != "" {
 		return
@@ -112,12 +125,17 @@ func limitMemory(plan *edge.Plan) {
 	if goruntime.GOMAXPROCS(0) > plan.CPUs {
 		goruntime.GOMAXPROCS(plan.CPUs)
 	}
-	const between = 512 << 10
-	debug.SetGCPercent(int(max(100*between/max(plan.Session(), 4<<20), 1)))
-
-	const untouchedLater = 3 << 20 // the collector's own, most of it
 	var stats goruntime.MemStats
 	goruntime.ReadMemStats(&stats)
+	const between, least = 512 << 10, 4 << 20 // least is Go's
+	session := int64(stats.HeapAlloc) + plan.Session()
+	percent := 100 * between / max(plan.Session(), least)
+	if session < least/2 {
+		percent = 100 * (session + 2*between) * 10 / 7 / least // it begins with 7 tenths of what it should end before
+	}
+	debug.SetGCPercent(int(max(percent, 1)))
+
+	const untouchedLater = 3 << 20 // the collector's own, most of it
 	untouched := max(int64(stats.Sys-stats.HeapReleased)-memory.Anonymous(), 0)
 	debug.SetMemoryLimit(plan.Anonymous + min(plan.Spare(), growing*maxLine) + untouched + untouchedLater)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -78,7 +79,7 @@ func (f *runFlags) run(ctx context.Context, name string) (err error) {
 		}
 		defer in.Close()
 	}
-	m, err := openModel(name)
+	m, err := openLean(name)
 	if err != nil {
 		return err
 	}
@@ -124,7 +125,7 @@ func (f *runFlags) open(m *edge.Model, o *edge.StreamOptions, beside func(*edge.
 		}
 		return p, err
 	}
-	s, spare, err = within(&o.Batch, steps, plan, func() (*edge.Stream, error) { return m.NewStream(*o) })
+	s, spare, err = lean(within(&o.Batch, steps, plan, func() (*edge.Stream, error) { return m.NewStream(*o) }))
 	if err != nil || f.state == "" {
 		return s, spare, err
 	}
@@ -192,11 +193,11 @@ func asInputError(path string, err error) error {
 }
 
 // parseRow reads a line of CSV into row, which it must fill: numbers with commas, semicolons, tabs or spaces between.
-func parseRow(row []float32, line string) error {
+func parseRow(row []float32, line []byte) error {
 	n := 0
-	for s := range strings.FieldsFuncSeq(line, isSeparator) {
+	for s := range bytes.FieldsFuncSeq(line, isSeparator) {
 		if n < len(row) {
-			v, err := strconv.ParseFloat(s, 32)
+			v, err := strconv.ParseFloat(string(s), 32)
 			if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
 				return fmt.Errorf("column %d: %.40q is not a number that float32 can hold", n+1, s)
 			}
@@ -236,7 +237,7 @@ func (f *runFlags) lines(ctx context.Context, in *os.File, s *edge.Stream, cfg *
 		width = 1
 	}
 	y := make([]float32, cfg.OutputWidth())
-	row, token, text := make([]float32, width), make([]int32, 1), []byte(nil)
+	row, token, text := make([]float32, width), make([]int32, 1), make([]byte, 0, 12*len(y)) // most numbers are shorter
 	next, bad, total := fromLines(in, "", spare), 0, 0
 	for {
 		lines, err := next(ctx, 1)
@@ -267,7 +268,7 @@ func (f *runFlags) lines(ctx context.Context, in *os.File, s *edge.Stream, cfg *
 				}
 				bad++
 				text = append(text[:0], '\n')
-				fmt.Fprintf(os.Stderr, "edge-infer: %s: %v\n", l.where, err)
+				fmt.Fprintf(os.Stderr, "edge-infer: %s: %v\n", l.where(), err)
 			}
 			if _, err := out.Write(text); err != nil {
 				return err

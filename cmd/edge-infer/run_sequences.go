@@ -119,7 +119,7 @@ func csvSteps(in io.Reader, width int) *sequences {
 			}
 			return err
 		}
-		if err := parseRow(dst, scanner.Text()); err != nil {
+		if err := parseRow(dst, scanner.Bytes()); err != nil {
 			return &edge.InputError{Reason: fmt.Sprintf("line %d: %v", n, err)}
 		}
 		return nil

@@ -46,7 +46,7 @@ func TestRun(t *testing.T) {
 	var values []float32
 	for _, line := range strings.Fields(whole) {
 		row := make([]float32, 7)
-		err := parseRow(row, line)
+		err := parseRow(row, []byte(line))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -212,7 +213,7 @@ func (f *translateFlags) translateLines(ctx context.Context, t *edge.Translator,
 	texts := []string{}
 	for _, l := range lines {
 		if l.err == nil {
-			texts = append(texts, l.text)
+			texts = append(texts, string(l.text))
 		}
 	}
 	start := time.Now()
@@ -228,22 +229,22 @@ func (f *translateFlags) translateLines(ctx context.Context, t *edge.Translator,
 		}
 		r.Warnings = countRepeats(r.Warnings)
 		for _, w := range r.Warnings {
-			fmt.Fprintf(os.Stderr, "edge-infer: %s: warning: %s\n", l.where, w)
+			fmt.Fprintf(os.Stderr, "edge-infer: %s: warning: %s\n", l.where(), w)
 		}
 		if r.Err != nil {
 			bad++
-			fmt.Fprintf(os.Stderr, "edge-infer: %s: %v\n", l.where, r.Err)
+			fmt.Fprintf(os.Stderr, "edge-infer: %s: %v\n", l.where(), r.Err)
 			if is[*inputMemoryError](r.Err) {
 				f.short = r.Err
 			}
 		}
 		switch {
 		case f.json:
-			err = printJSONLine(out, l.text, &r, elapsed)
+			err = printJSONLine(out, string(l.text), &r, elapsed)
 		case f.stream: // the words are there already
 			_, err = io.WriteString(out, "\n")
 		default: // one line in, one line out, whatever pieces a model has
-			_, err = io.WriteString(out, f.search.lines(&r, strings.Contains(l.text, "\n")))
+			_, err = io.WriteString(out, f.search.lines(&r, bytes.Contains(l.text, []byte("\n"))))
 		}
 		if err != nil {
 			return bad, err
@@ -331,7 +332,7 @@ func printJSONLine(out io.Writer, source string, r *edge.Translation, elapsed ti
 	return e.Encode(object)
 }
 
-// lineSource gives up to n lines that are there, waiting for the first only; io.EOF at the end.
+// lineSource gives up to n lines that are there, waiting for the first only, good until it is called again; io.EOF at the end.
 type lineSource func(ctx context.Context, n int) ([]line, error)
 
 func fromArguments(args []string, spare int64) lineSource {
@@ -342,7 +343,7 @@ func fromArguments(args []string, spare int64) lineSource {
 		}
 		lines := []line{}
 		for ; done < len(args) && len(lines) < n; done++ {
-			lines = append(lines, newLine(fmt.Sprintf("argument %d", done+1), args[done], longestLine(spare)))
+			lines = append(lines, newLine("argument", done+1, []byte(args[done]), longestLine(spare)))
 		}
 		return lines, ctx.Err()
 	}

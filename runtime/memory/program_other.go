@@ -4,3 +4,6 @@ package memory
 
 // ReadProgramSparsely is for systems that say how much memory there is.
 func ReadProgramSparsely() {}
+
+// ForgetProgram does nothing here.
+func ForgetProgram() {}
