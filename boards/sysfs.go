@@ -2,6 +2,7 @@ package boards
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -129,9 +130,15 @@ func readMHz(path string) int {
 
 // readWord is what a small file holds, without the white space around it; "" for a file that cannot be read.
 func readWord(path string) string {
-	raw, err := os.ReadFile(path)
-	if err != nil || len(raw) > 4096 {
+	file, err := os.Open(path)
+	if err != nil {
 		return ""
 	}
-	return strings.TrimSpace(string(raw))
+	defer file.Close()
+	raw := make([]byte, 1024) // os.ReadFile would take the page that the system says each has
+	n, err := io.ReadFull(file, raw)
+	if err == nil || err != io.ErrUnexpectedEOF {
+		return ""
+	}
+	return strings.TrimSpace(string(raw[:n]))
 }

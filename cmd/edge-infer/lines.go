@@ -108,7 +108,7 @@ func (q *lineQueue) read(r io.Reader, longest int) {
 	}
 }
 
-// buffer is an empty one for a line: of an old line, or as large as the one before it.
+// buffer is an empty one for a line: of an old line, or somewhat larger than the one before it.
 func (q *lineQueue) buffer(size int) []byte {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -117,7 +117,7 @@ func (q *lineQueue) buffer(size int) []byte {
 		q.free = q.free[:last]
 		return b
 	}
-	return make([]byte, 0, min(size, readAhead))
+	return make([]byte, 0, min(size+size/4, readAhead))
 }
 
 // put adds lines and tells how many bytes are waiting.

@@ -131,7 +131,7 @@ func limitMemory(plan *edge.Plan) {
 	session := int64(stats.HeapAlloc) + plan.Session()
 	percent := 100 * between / max(plan.Session(), least)
 	if session < least/2 {
-		percent = 100 * (session + 2*between) * 10 / 7 / least // it begins with 7 tenths of what it should end before
+		percent = 100 * (session + between) * 10 / 7 / least // it begins with 7 tenths of what it should end before
 	}
 	debug.SetGCPercent(int(max(percent, 1)))
 

@@ -120,9 +120,12 @@ func fullClassifier(m *edge.Model) (plan *edge.Plan, again func() error, err err
 }
 
 // anonymousOf is the RssAnon of a process in bytes, 0 when it has ended.
-func anonymousOf(pid int) int64 {
+func anonymousOf(pid int) int64 { return statusOf(pid, "RssAnon:") }
+
+// statusOf is an entry of the status of a process in bytes, 0 when it has ended.
+func statusOf(pid int, name string) int64 {
 	raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	_, rest, _ := strings.Cut(string(raw), "RssAnon:")
+	_, rest, _ := strings.Cut(string(raw), name)
 	fields := strings.Fields(rest)
 	if len(fields) == 0 {
 		return 0
@@ -142,7 +145,7 @@ func noEmulation(t *testing.T) {
 }
 
 // manyRows writes a model of nearest neighbours with enough rows that batches fill their scratch.
-func manyRows(t *testing.T) string {
+func manyRows(t *testing.T, flags ...string) string {
 	t.Helper()
 	var csv strings.Builder
 	for i := range 12000 {
@@ -156,7 +159,7 @@ func manyRows(t *testing.T) string {
 		t.Fatal(err)
 	}
 	model := filepath.Join(t.TempDir(), "rows.ei8")
-	runProgram(t, "", "convert", table, "-o", model).expect(t, exitOK)
+	runProgram(t, "", append([]string{"convert", table, "-o", model}, flags...)...).expect(t, exitOK)
 	return model
 }
 

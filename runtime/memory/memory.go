@@ -7,6 +7,7 @@ package memory
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path"
 	"strconv"
@@ -62,8 +63,14 @@ func groupLimit(folder string, v2 bool) (least int64) {
 		names = []string{"memory.max", "memory.high"}
 	}
 	for _, name := range names {
-		raw, _ := os.ReadFile(path.Join(folder, name))
-		n, err := strconv.ParseInt(strings.TrimSpace(string(raw)), 10, 64) // version 2 says "max"
+		file, err := os.Open(path.Join(folder, name))
+		if err != nil {
+			continue
+		}
+		raw := make([]byte, 32) // os.ReadFile would take the page that the system says each file has
+		length, _ := io.ReadFull(file, raw)
+		file.Close()
+		n, err := strconv.ParseInt(strings.TrimSpace(string(raw[:length])), 10, 64) // version 2 says "max"
 		if err == nil && n >= 0 && n < none && (least == 0 || n < least) {
 			least = max(n, 1)
 		}
