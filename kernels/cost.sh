@@ -76,7 +76,7 @@ cache, and instructions are those that QEMU executed. The Neoverse N1 stands for
 is pessimistic about cores that issue in order (A53, A55: it sees no load issue beside a product) and knows neither prefetching nor
 memory, which set the pace of one row.
 
-Where one instruction set has two good kernels: the A55 loads two registers at once slower than one after the other, so dotprod-a55
+Where one instruction set has two good kernels: the A55 loads several registers at once slower than one after the other, so dotprod-a55
 has a matrix x vector of its own, taken where the part number (MIDR_EL1) is 0xd05; EDGE_INFER_KERNELS=dotprod overrules that. The A53 and
 the A72 share one neon kernel: by the model nothing is left to gain on either but loads that issue beside a product.
 

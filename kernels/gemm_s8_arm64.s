@@ -3,7 +3,7 @@
 
 // Int8 products on arm64, neon and dotprod: one tile of rows of x by one block of sixteen weight rows, and one row of x by
 // all blocks. Weights are in N16K4: each 64 bytes, four registers, are sixteen rows by four k.
-// Weights are loaded two registers at a time, each while the products before its use are under way: for cores that issue in
+// Weights are loaded two registers at a time (for one row on dotprod, four), each while the products before its use are under way: for cores that issue in
 // order. Nothing is loaded that is not used, so that nothing beyond the slices is touched.
 
 // ---- neon, Armv8.0: SMULL on four k, SMLAL on the next four: two products at most 127*127 fit int16. SADALP adds pairs

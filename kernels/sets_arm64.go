@@ -58,10 +58,10 @@ func sortVariants(arm bool, part int) []variant {
 		},
 	}
 	if arm && singleLoads[part] {
-		single.why = fmt.Sprintf("part 0x%03x is one of the cores that load one register at a time faster than two", part)
+		single.why = fmt.Sprintf("part 0x%03x is one of the cores that load one register at a time faster than several", part)
 		return []variant{neon, paired, single, matrix}
 	}
-	paired.why = "the core is none of those that load one register at a time faster than two"
+	paired.why = "the core is none of those that load one register at a time faster than several"
 	return []variant{neon, single, paired, matrix}
 }
 
