@@ -10,13 +10,14 @@ type tileVNNI struct {
 	acc     *int32 // [m, n]
 	k, m, n int    // m*k <= xPanel
 	more    int    // 1: go on from what acc holds
-	next    int    // bring what lies from w + next on to come into the cache; 0: the next blocks while passing by some
+	next    int    // bring what lies from w + next on into the cache, from two blocks to two blocks; narrowS8VNNI: 0, the next blocks while passing by some
 
 	// The rest is for wideS8VNNI.
 	groups        int // of the rows, six to twelve in each
 	larger        int // how many of them, the first, have one row more than the others
 	rows          int // one more than the others have
-	fetch         int // how many bytes every sixteen k bring in, at most 512
+	fetch         int // how many bytes every sixteen k bring in, at most 256 of each block of what comes
+	second        int // from block to block of that; 256 if all of it is one run
 	dst, residual *float32
 	ld            int // of both, from row to row
 	xScale        *float32
@@ -66,17 +67,26 @@ func multiplyVNNI(acc []int32, x, w []int8, sums []int32, m, k int, f *floatsVNN
 		t.m, t.acc = to-i, &acc[i*n]
 		t.groups = (t.m + wideRows - 1) / wideRows
 		t.larger, t.rows = t.m%t.groups, t.m/t.groups+1
+		t.next, t.second = 2*t.wStride, 256          // the two blocks behind
 		t.fetch = (8 + t.groups - 1) / t.groups * 64 // of the 8 lines that are two blocks by sixteen k
 		cols := min(k, xPanel/t.m&^15)
 		for j := 0; j < k; j += cols {
 			t.x, t.w = &x[i*k+j], &w[j*16]
-			t.k, t.more, t.next = min(cols, k-j), min(j, 1), 0
-			if cols < k {
-				t.next = n*k + n*j - j*16 // passing by some columns brings in as large a part of the n rows that follow
-			}
+			t.k, t.more = min(cols, k-j), min(j, 1)
 			if t.m <= narrowRows {
+				t.next = 0
+				if cols < k {
+					t.next = n*k + n*j - j*16 // passing by some columns brings in as large a part of the n rows that follow
+				}
 				narrowS8VNNI(&t)
 				continue
+			}
+			if cols < k {
+				t.next = cols * 16 // the next columns of the same two blocks
+				if j+cols >= k {
+					t.next = n*k - j*16 // the first columns of the n rows that follow
+				}
+				t.second, t.fetch = t.wStride, (4+t.groups-1)/t.groups*64
 			}
 			if f != nil && j+cols >= k {
 				t.dst, t.residual, t.xScale = &f.dst[i*f.ld], at(f.residual, i*f.ld), &f.xScale[i]

@@ -313,7 +313,7 @@ stored:
 #define WIDE11(off) WIDE10(off); BY2((off*4)(DX)(BX*4), Z20, Z21)
 #define WIDE12(off) WIDE11(off); BY2((off*4)(DX)(R14*1), Z22, Z23)
 
-// WIDELOOP is NARROWLOOP for these.
+// WIDELOOP is NARROWLOOP for these. It asks for four lines at R13 and four at R13 + SI.
 #define WIDELOOP(rows, loop) \
 	PCALIGN $64;              \
 loop:                         \
@@ -324,11 +324,11 @@ loop:                         \
 	PREFETCHT0 128(R13);      \
 	PREFETCHT0 192(R13);      \
 	rows(2);                  \
-	PREFETCHT0 256(R13);      \
-	PREFETCHT0 320(R13);      \
+	PREFETCHT0 (R13)(SI*1);   \
+	PREFETCHT0 64(R13)(SI*1); \
 	rows(3);                  \
-	PREFETCHT0 384(R13);      \
-	PREFETCHT0 448(R13);      \
+	PREFETCHT0 128(R13)(SI*1);\
+	PREFETCHT0 192(R13)(SI*1);\
 	ADDQ $16, AX;             \
 	ADDQ $16, DX;             \
 	ADDQ R12, R13;            \
@@ -409,8 +409,6 @@ TEXT ·wideS8VNNI(SB), 0, $16536-8
 
 	MOVQ tileVNNI_w(R15), AX
 	MOVQ AX, WAT
-	ADDQ tileVNNI_next(R15), AX
-	MOVQ AX, FETCHAT
 	MOVQ tileVNNI_n(R15), AX
 	SHRQ $4, AX
 	MOVQ AX, BLOCKS
@@ -432,13 +430,9 @@ alone:
 	VPSUBD    Z24, Z30, Z28
 	VPSUBD    Z25, Z30, Z29
 
-	CMPQ tileVNNI_next(R15), $0
-	JNE  ahead
-	MOVQ tileVNNI_wStride(R15), AX
-	SHLQ $1, AX
-	ADDQ WAT, AX
-	MOVQ AX, FETCHAT // what lies behind the two
-ahead:
+	MOVQ WAT, AX
+	ADDQ tileVNNI_next(R15), AX
+	MOVQ AX, FETCHAT
 	MOVQ PANEL, AX
 	MOVQ AX, XAT
 	MOVQ $0, ROWAT
@@ -523,6 +517,7 @@ place:
 	DECQ  R11
 	JGT   place
 fetched:
+	MOVQ tileVNNI_second(R15), SI
 	MOVQ GROUPROWS, CX
 	CMPQ CX, $12
 	JEQ  loop12
