@@ -182,6 +182,8 @@ func (m *Model) admit(p *Plan) error {
 	}
 	if s := p.system.Bytes; s > 0 && p.Anonymous+p.Mapped+programPages > s {
 		m.file.Narrow(s - p.Anonymous)
+	} else {
+		m.file.Relax()
 	}
 	return nil
 }

@@ -13,6 +13,9 @@ func (f *File) readAhead() {}
 // alone is for maps.
 func (f *File) alone() {}
 
+// together is for maps.
+func (f *File) together() {}
+
 // ask is for maps.
 func ask([]byte) {}
 

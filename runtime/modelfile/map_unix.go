@@ -39,6 +39,12 @@ func (f *File) readAhead() {
 // alone says that a page which is missing is to be read without its neighbours.
 func (f *File) alone() { advise(f.data, unix.MADV_RANDOM) }
 
+// together takes alone back, and asks for all of the file.
+func (f *File) together() {
+	advise(f.data, unix.MADV_NORMAL)
+	ask(f.data)
+}
+
 // ask tells the system to read the pages that b lies in.
 func ask(b []byte) {
 	if len(b) > 0 {

@@ -26,10 +26,11 @@ type File struct {
 	tensors  []Tensor
 	byName   map[string]int
 	close    sync.Once
-	file     *os.File // open while it is mapped; of an embedded model the program, if that was asked for
-	start    int64    // of data in file
-	frugal   bool     // read in order by one goroutine, and give pages back as soon as they are checked
-	tight    bool     // it does not fit into memory: frugal, and what is given back shall not stay with the system either
+	locate   sync.Once // findInProgram
+	file     *os.File  // open while it is mapped; of an embedded model the program, if that was asked for
+	start    int64     // of data in file
+	frugal   bool      // read in order by one goroutine, and give pages back as soon as they are checked
+	tight    bool      // it does not fit into memory: frugal, and what is given back shall not stay with the system either
 	window   atomic.Pointer[window]
 }
 
@@ -120,7 +121,7 @@ func OpenString(name, image string) (*File, error) {
 	}
 	f := &File{path: name, data: data, tight: tight(int64(len(data)))}
 	if f.frugal = f.tight; f.tight {
-		f.findInProgram()
+		f.locate.Do(f.findInProgram)
 	}
 	f.readAhead()
 	if err := f.check(); err != nil {

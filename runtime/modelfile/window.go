@@ -40,8 +40,8 @@ func (f *File) Narrow(room int64) {
 	if !f.Mapped() {
 		return
 	}
-	if f.file == nil {
-		f.findInProgram()
+	if f.unmap == nil {
+		f.locate.Do(f.findInProgram)
 	}
 	pieces := (len(f.data) + WindowPiece - 1) / WindowPiece
 	capacity := int(min(max((room-programPages)/WindowPiece, 4), int64(pieces)))
@@ -61,6 +61,13 @@ func (f *File) Narrow(room int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.capacity = min(w.capacity, capacity)
+}
+
+// Relax says that there is room for all of the file, whatever there was when it was opened.
+func (f *File) Relax() {
+	if f.tight && f.Mapped() && !f.Narrowed() {
+		f.together()
+	}
 }
 
 // Narrowed says that Use is wanted, with WindowPiece bytes at a time or some more.
