@@ -78,7 +78,7 @@ def main():
         with open(path + ".tmp", "w", encoding="utf-8", newline="\n") as f:
             f.writelines("\t".join(k) + "\n" for k in kept if k[2])
         os.replace(path + ".tmp", path)
-        print(f"{lo + PART} of {len(rows)} pairs, {sum(bool(k[2]) for k in kept)} of {len(kept)} kept", flush=True)
+        print(f"{min(lo + PART, len(rows))} of {len(rows)} pairs, {sum(bool(k[2]) for k in kept)} of {len(kept)} kept", flush=True)
     with open(done + ".tmp", "w", encoding="utf-8", newline="\n") as out:
         for path in made:
             with open(path, encoding="utf-8", newline="\n") as f:
