@@ -51,7 +51,7 @@ func edit(name string, changes map[string]any) func(t *testing.T, folder string)
 		t.Helper()
 		path := filepath.Join(folder, name)
 		var object map[string]any
-		if err := readJSON(path, &object); err != nil {
+		if err := readJSON(path, maxConfig, &object); err != nil {
 			t.Fatal(err)
 		}
 		for k, v := range changes {
@@ -133,6 +133,9 @@ func TestBadInput(t *testing.T) {
 		change func(t *testing.T, folder string)
 		want   string // FOLDER stands for the model's
 	}{
+		{"a huge config", marianFolder, func(t *testing.T, folder string) {
+			writeFile(t, filepath.Join(folder, "config.json"), `{"bad_words_ids": [`+strings.Repeat("[],", 100000)+"[]]}")
+		}, "FOLDER/config.json: is 300023 bytes long; no such file is; it is damaged, or not what its name says"},
 		{"empty folder", "", func(*testing.T, string) {}, "FOLDER: holds no model that this version reads: neither model.bin (CTranslate2) nor config.json (Hugging Face) is there; give the folder of a CTranslate2 model (model.bin with its vocabularies), of a Hugging Face Marian model (config.json, model.safetensors or pytorch_model.bin, source.spm, target.spm, vocab.json) or of a Firefox model (model.*.intgemm.alphas.bin, vocab.*.spm), an .argosmodel, or one of the files that edge-infer help convert lists"},
 		{"no weights", marianFolder, remove("model.safetensors"), "FOLDER: has no weights: neither model.safetensors nor pytorch_model.bin is there; download model.safetensors or pytorch_model.bin as well"},
 		{"other weights", marianFolder, func(t *testing.T, folder string) {

@@ -419,7 +419,7 @@ func bergamotLanguages(folder, pair string) modelfile.Languages {
 		Source string `json:"sourceLanguage"`
 		Target string `json:"targetLanguage"`
 	}
-	if readJSON(filepath.Join(folder, "metadata.json"), &meta) == nil && meta.Source != "" && meta.Target != "" {
+	if readJSON(filepath.Join(folder, "metadata.json"), maxConfig, &meta) == nil && meta.Source != "" && meta.Target != "" {
 		return modelfile.Languages{From: meta.Source, To: meta.Target}
 	}
 	if len(pair) == 4 {

@@ -290,7 +290,7 @@ func TestTokenizers(t *testing.T) {
 		t.Fatal(err)
 	}
 	vocab := map[string]int32{}
-	if err := readJSON(filepath.Join(marianFolder, "vocab.json"), &vocab); err != nil {
+	if err := readJSON(filepath.Join(marianFolder, "vocab.json"), maxSmall, &vocab); err != nil {
 		t.Fatal(err)
 	}
 	for piece, want := range vocab {

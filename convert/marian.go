@@ -106,7 +106,7 @@ const generationWins = " (what generation_config.json says counts before config.
 func openHuggingFace(folder string) (*source, error) {
 	path := filepath.Join(folder, "config.json")
 	var c marianConfig
-	if err := readJSON(path, &c); err != nil {
+	if err := readJSON(path, maxConfig, &c); err != nil {
 		return nil, err
 	}
 	switch c.ModelType {
@@ -117,7 +117,7 @@ func openHuggingFace(folder string) (*source, error) {
 		return nil, failure(path, fmt.Sprintf("says model_type %q, which is not read yet", c.ModelType), "this version reads \"marian\"")
 	}
 	// Newer exports keep what concerns generation in a file of its own; it wins where both speak.
-	if err := readJSON(filepath.Join(folder, "generation_config.json"), &c); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := readJSON(filepath.Join(folder, "generation_config.json"), maxConfig, &c); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	ckpt, err := openWeights(folder)
@@ -434,7 +434,7 @@ func (s *source) marianVocabularies(c *marianConfig, drop bool) error {
 		To       string `json:"target_lang"`
 		Separate bool   `json:"separate_vocabs"`
 	}
-	if err := readJSON(filepath.Join(s.path, "tokenizer_config.json"), &config); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := readJSON(filepath.Join(s.path, "tokenizer_config.json"), maxSmall, &config); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	s.languages = modelfile.Languages{From: language(config.From), To: language(config.To)}
@@ -491,19 +491,25 @@ func (s *source) noteLanguages(each func(func(token string, id int32))) {
 	}
 }
 
-func readJSON(path string, into any) error {
-	raw, err := readSmall(path)
+// readJSON reads a file of at most so many bytes.
+func readJSON(path string, most int64, into any) error {
+	raw, err := readAtMost(path, most)
 	if err != nil {
 		return err
 	}
 	return checkpoint.DecodeJSON(path, raw, into)
 }
 
-// maxSmall bounds the files that are read whole.
-const maxSmall = 64 << 20
+// Bounds of the files that are read whole; and of configurations, which become structures many times their size.
+const (
+	maxSmall  = 64 << 20
+	maxConfig = 256 << 10
+)
 
 // readSmall reads a file that has to fit into memory, and never one of unreasonable size.
-func readSmall(path string) ([]byte, error) {
+func readSmall(path string) ([]byte, error) { return readAtMost(path, maxSmall) }
+
+func readAtMost(path string, most int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -511,7 +517,7 @@ func readSmall(path string) ([]byte, error) {
 	if info.IsDir() {
 		return nil, failure(path, "is a folder, not a file", "")
 	}
-	if info.Size() > maxSmall {
+	if info.Size() > most {
 		return nil, failure(path, fmt.Sprintf("is %d bytes long; no such file is", info.Size()), "it is damaged, or not what its name says")
 	}
 	return os.ReadFile(path)

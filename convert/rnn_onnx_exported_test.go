@@ -20,7 +20,7 @@ func TestONNXExported(t *testing.T) {
 		name := strings.TrimSuffix(golden, ".golden.json")
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			var c rnnCase
-			if err := readJSON(golden, &c); err != nil {
+			if err := readJSON(golden, maxSmall, &c); err != nil {
 				t.Fatal(err)
 			}
 			s, err := openRNN(name+".onnx", RNNOptions{})

@@ -278,7 +278,7 @@ func TestRNNGoldens(t *testing.T) {
 		name := strings.TrimSuffix(golden, ".golden.json")
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			var c rnnCase
-			if err := readJSON(golden, &c); err != nil {
+			if err := readJSON(golden, maxSmall, &c); err != nil {
 				t.Fatal(err)
 			}
 			o := RNNOptions{}
@@ -305,7 +305,7 @@ func TestRNNGoldens(t *testing.T) {
 func TestRNNFine(t *testing.T) {
 	for _, name := range []string{"words-pt", "words-tied-pt"} {
 		var c rnnCase
-		if err := readJSON(filepath.Join(rnnFolder, "golden", name+".golden.json"), &c); err != nil {
+		if err := readJSON(filepath.Join(rnnFolder, "golden", name+".golden.json"), maxSmall, &c); err != nil {
 			t.Fatal(err)
 		}
 		o := RNNOptions{Settings: filepath.Join(t.TempDir(), "settings.json")}
@@ -364,7 +364,7 @@ func TestRNNBits(t *testing.T) {
 	sum := fnv.New64a()
 	for _, golden := range goldens {
 		var c rnnCase
-		if err := readJSON(golden, &c); err != nil {
+		if err := readJSON(golden, maxSmall, &c); err != nil {
 			t.Fatal(err)
 		}
 		src := strings.TrimSuffix(golden, ".golden.json") + ".pt"
@@ -396,7 +396,7 @@ const rnnBits = 0xb816058b15506284
 // TestRNNReferences: every case that another runtime keeps of PyTorch.
 func TestRNNReferences(t *testing.T) {
 	var all map[string]json.RawMessage
-	if err := readJSON(filepath.Join(rnnFolder, "references.json"), &all); err != nil {
+	if err := readJSON(filepath.Join(rnnFolder, "references.json"), maxSmall, &all); err != nil {
 		t.Fatal(err)
 	}
 	done := 0

@@ -8,8 +8,8 @@ import (
 	"sort"
 )
 
-// maxIndex bounds an index file: 100 bytes a tensor and far more tensors than any model has.
-const maxIndex = 64 << 20
+// maxIndex bounds an index file: 100 bytes a tensor, and ten thousand tensors.
+const maxIndex = 1 << 20
 
 // OpenIndex opens every shard that an index (model.safetensors.index.json, pytorch_model.bin.index.json) names, each by
 // the given function. The index is only believed where the shards agree: each tensor must lie in the shard that weight_map
