@@ -22,10 +22,9 @@ func openONNXRNN(src string, o RNNOptions) (*rnnSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	recurrent := slices.ContainsFunc(m.Graph.Nodes, func(n *onnx.Node) bool { return n.Op == "LSTM" || n.Op == "GRU" || n.Op == "RNN" })
-	if !recurrent {
+	if !hasNode(m.Graph, "LSTM", "GRU", "RNN") {
 		m.Close()
-		return nil, nil
+		return nil, unrolled(m)
 	}
 	s := &rnnSource{format: strings.TrimSpace("ONNX recurrent network, " + m.Producer + " " + m.ProducerVersion), path: src, close: m.Close}
 	if err := s.onnx(m.Graph, o); err != nil {
@@ -33,6 +32,20 @@ func openONNXRNN(src string, o RNNOptions) (*rnnSource, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+func hasNode(g *onnx.Graph, ops ...string) bool {
+	return slices.ContainsFunc(g.Nodes, func(n *onnx.Node) bool { return slices.Contains(ops, n.Op) })
+}
+
+// unrolled is the error for what PyTorch's newer exporter makes of nn.RNN: a product and a tanh for each step of one length, and no word
+// that they are a network. Nil for a graph that is none such; neighbours have a TopK.
+func unrolled(m *onnx.Model) error {
+	if m.Producer != "pytorch" || hasNode(m.Graph, "TopK") || !hasNode(m.Graph, "Tanh", "Relu", "Sigmoid") {
+		return nil
+	}
+	return failure(m.Path, "is a PyTorch graph without an LSTM, GRU or RNN node; the newer exporter of PyTorch writes nn.RNN step by step, for one length",
+		"export it with torch.onnx.export(..., dynamo=False), or convert the checkpoint (.pt, .safetensors) instead")
 }
 
 // axes of values that flow through a graph.

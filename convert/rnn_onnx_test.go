@@ -431,6 +431,22 @@ func TestONNXRefuses(t *testing.T) {
 	}
 }
 
+// A network that was written step by step is told what it is, by who wrote it and what it consists of.
+func TestONNXUnrolled(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	graph := onnxModel(onnxInput("x"), onnxOutput("h2"), pbBytes(5, pbTensor("W", lopsided(9, 1), 3, 3)),
+		onnxNode("MatMul", "x,W", "a", nil), onnxNode("Tanh", "a", "h1", nil), onnxNode("MatMul", "h1,W", "b", nil), onnxNode("Tanh", "b", "h2", nil))
+	for producer, want := range map[string]string{"pytorch": "dynamo=False", "someone": "not a graph of nearest neighbours"} {
+		if err := os.WriteFile(path, append(graph, pbText(2, producer)...), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Convert(context.Background(), path, filepath.Join(t.TempDir(), "out.ei8"), Options{})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", producer, err, want)
+		}
+	}
+}
+
 // TestRNNDamaged cuts and flips sources everywhere: an error or a model, in bounded time, and never a file left behind.
 func TestRNNDamaged(t *testing.T) {
 	dir := t.TempDir()

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -76,7 +77,8 @@ counted from 0, in the order of the training data.`,
 	flags.BoolVar(&f.proba, "proba", false, "print each class with its share of the votes")
 	flags.BoolVar(&f.neighbors, "neighbors", false, "print the neighbours: row, distance, label")
 	flags.BoolVar(&f.json, "json", false, "one object a line: label, probabilities, neighbours, rows ranked, bytes read")
-	flags.BoolVar(&f.header, "header", false, "the first line of the input names the columns: leave it out")
+	flags.Var((*yesNo)(&f.header), "header", "the first line of the input names the columns: leave it out (yes or no)")
+	flags.Lookup("header").NoOptDefVal = "yes"
 	flags.IntVar(&f.options.Batch, "batch", 16, "lines to answer together if they are already there; never waits")
 	f.threads.add(flags)
 	addMemoryFlag(flags, &f.memory)
@@ -84,6 +86,20 @@ counted from 0, in the order of the training data.`,
 	flags.StringVar(&f.label, "label-column", "", "of that file: `NAME` or number of the column (default: as convert finds it, else the last)")
 	flags.BoolVar(&f.chooseK, "choose-k", false, "cross-validated accuracy for k of 1 to 25 and both metrics, as a table and a chart")
 	return cmd
+}
+
+// yesNo is a flag that is yes, no, or given alone.
+type yesNo bool
+
+func (y *yesNo) String() string { return map[bool]string{true: "yes", false: "no"}[bool(*y)] }
+func (y *yesNo) Type() string   { return "" }
+func (y *yesNo) Set(s string) error {
+	switch s {
+	case "yes", "true", "no", "false":
+		*y = s == "yes" || s == "true"
+		return nil
+	}
+	return errors.New("say yes or no")
 }
 
 // newClassifier makes a classifier, with a smaller batch if need be.

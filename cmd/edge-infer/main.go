@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -40,7 +41,7 @@ func run(args []string) int {
 	context.AfterFunc(ctx, stop)
 
 	root := newRootCommand()
-	root.SetArgs(args)
+	root.SetArgs(joinHeader(args))
 	err := root.ExecuteContext(ctx)
 	if ctx.Err() != nil {
 		err = ctx.Err()
@@ -49,6 +50,16 @@ func run(args []string) int {
 		fmt.Fprintln(os.Stderr, "edge-infer:", message)
 	}
 	return exitCode(err)
+}
+
+// joinHeader makes --header yes and --header no one word, --header=yes: a flag that may stand alone takes no word after it.
+func joinHeader(args []string) []string {
+	args = slices.Clone(args)
+	if i := slices.Index(args, "--header"); i >= 0 && i+1 < len(args) && (args[i+1] == "yes" || args[i+1] == "no") {
+		args[i] += "=" + args[i+1]
+		args = slices.Delete(args, i+1, i+2)
+	}
+	return args
 }
 
 func newRootCommand() *cobra.Command {
