@@ -129,11 +129,15 @@ func limitMemory(plan *edge.Plan) {
 	goruntime.ReadMemStats(&stats)
 	const between, least = 512 << 10, 4 << 20 // least is Go's
 	session := int64(stats.HeapAlloc) + plan.Session()
-	percent := 100 * between / max(plan.Session(), least)
+	percent := int(max(100*between/max(plan.Session(), least), 1))
 	if session < least/2 {
-		percent = 100 * (session + between) * 10 / 7 / least // it begins with 7 tenths of what it should end before
+		first := 100 * (session + between) * 10 / 7 / least // it begins with 7 tenths of what it should end before
+		debug.SetGCPercent(int(first))
+		// The first collection finds this object dead, and from then on the rule is the same as for large sessions.
+		goruntime.SetFinalizer(&struct{ _ [64]byte }{}, func(any) { debug.SetGCPercent(percent) })
+	} else {
+		debug.SetGCPercent(percent)
 	}
-	debug.SetGCPercent(int(max(percent, 1)))
 
 	const untouchedLater = 3 << 20 // the collector's own, most of it
 	untouched := max(int64(stats.Sys-stats.HeapReleased)-memory.Anonymous(), 0)
