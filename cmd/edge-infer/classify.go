@@ -33,9 +33,12 @@ type classifyFlags struct {
 	threads                threadFlags
 	memory                 string
 
-	// Scratch of answerLines.
+	// Scratch of answerLines and printJSON: lines make little garbage.
 	queries []int
 	answer  []byte
+	near    []jsonNeighbor
+	shares  []map[string]float64
+	encoder *json.Encoder
 }
 
 func newClassifyCommand() *cobra.Command {
@@ -466,14 +469,19 @@ func (f *classifyFlags) printJSON(out io.Writer, cfg *edge.KNNConfig, c *edge.Cl
 				continue
 			}
 			object.Labels = append(object.Labels, label(cfg, o, cfg.Outputs[o].Classes[c.Class(near, o)]))
-			shares := map[string]float64{}
+			if len(f.shares) == o {
+				f.shares = append(f.shares, map[string]float64{})
+			}
+			shares := f.shares[o] // of the same classes each time
 			for class, p := range c.Probabilities(near, o) {
 				shares[cfg.Outputs[o].Classes[class]] = p
 			}
 			object.Probabilities = append(object.Probabilities, shares)
 		}
-		for _, n := range near {
-			j := jsonNeighbor{Row: n.Row, Distance: n.Distance}
+		f.near = slices.Grow(f.near[:0], len(near))[:len(near)]
+		for i, n := range near {
+			j := &f.near[i]
+			j.Row, j.Distance, j.Labels = n.Row, n.Distance, j.Labels[:0]
 			for o := range cfg.Outputs {
 				if cfg.Task == edge.TaskRegress {
 					j.Labels = append(j.Labels, c.Target(n.Row, o))
@@ -481,10 +489,12 @@ func (f *classifyFlags) printJSON(out io.Writer, cfg *edge.KNNConfig, c *edge.Cl
 					j.Labels = append(j.Labels, label(cfg, o, cfg.Outputs[o].Classes[c.Label(n.Row, o)]))
 				}
 			}
-			object.Neighbors = append(object.Neighbors, j)
 		}
+		object.Neighbors = f.near
 	}
-	e := json.NewEncoder(out)
-	e.SetEscapeHTML(false)
-	return e.Encode(object)
+	if f.encoder == nil {
+		f.encoder = json.NewEncoder(out)
+		f.encoder.SetEscapeHTML(false)
+	}
+	return f.encoder.Encode(object)
 }
