@@ -56,6 +56,10 @@ func TestResident(t *testing.T) {
 	noEmulation(t)
 	needModels(t)
 	const most = 8 << 20
+	program := os.Getenv("EDGE_INFER_TEST_PROGRAM")
+	if program == "" {
+		program = builtProgram(t) // this binary holds the tests too, and a C library where cgo is on
+	}
 	models := "../../runtime/models/"
 	query := strings.Repeat("500,", 7) + "500"
 	for _, c := range []struct {
@@ -81,6 +85,7 @@ func TestResident(t *testing.T) {
 		}
 		const lines = 500
 		cmd := command(t, nil, append(c.args, c.model)...)
+		cmd.Path, cmd.Args[0] = program, program
 		stdin, _ := cmd.StdinPipe()
 		stdout, _ := cmd.StdoutPipe()
 		var stderr bytes.Buffer
