@@ -133,13 +133,13 @@ func pairShares(sample, queries [][]float64, limits []float64) (coarse, fine flo
 		for q, x := range queries {
 			dot := product(x, p.coarse, p.coarseScale)
 			e, t := float64(p.residual), limits[q]
-			near := n2 - 2*dot
-			if near+norms[q]*norms[q]-2*e*min(norms[q], t+e) > t*t { // the better of the two bounds
+			near := n2 - float64(2*dot)
+			if near+float64(norms[q]*norms[q])-float64(2*e*min(norms[q], t+e)) > float64(t*t) { // the better of the two bounds
 				continue
 			}
 			coarse++
 			dot += product(x, p.fine, p.fineScale)
-			if n2-2*dot+norms[q]*(norms[q]-2*float64(p.fineResidual)) <= t*t {
+			if n2-float64(2*dot)+float64(norms[q]*(norms[q]-float64(2*float64(p.fineResidual)))) <= float64(t*t) {
 				fine++
 			}
 		}

@@ -164,7 +164,7 @@ func (k *knnRows) roundCenter(top float64) (off float64) {
 			if k.step > 0 {
 				k.steps[j] = int8(max(min(math.RoundToEven(c/float64(k.step)), 127), -127))
 			}
-			rounded := float64(k.steps[j]) * float64(k.step)
+			rounded := float64(float64(k.steps[j]) * float64(k.step)) // not fused into what follows
 			off, k.center[j] = max(off, math.Abs(c-rounded)), rounded
 		}
 		return off
