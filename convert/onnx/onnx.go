@@ -16,6 +16,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
@@ -30,6 +31,7 @@ type Model struct {
 	Graph                     *Graph
 
 	closer io.Closer
+	beside *beside
 }
 
 // Graph is a graph, of the model or inside an attribute.
@@ -71,10 +73,13 @@ type Tensor struct {
 	varints []byte   // of int32_data and int64_data: 8 bytes each
 	strings []string // of string tensors
 	floats  bool     // at, end are of float_data or double_data
+	place   *place   // of External
+	beside  *beside
 }
 
-// Close closes the file; tensors cannot be read afterwards.
+// Close closes the files; tensors cannot be read afterwards.
 func (m *Model) Close() error {
+	m.beside.close()
 	if m.closer == nil {
 		return nil
 	}
@@ -90,7 +95,7 @@ func Open(path string) (*Model, error) {
 	info, err := file.Stat()
 	if err == nil {
 		var m *Model
-		if m, err = Read(path, file, info.Size()); err == nil {
+		if m, err = read(path, file, info.Size(), &beside{filepath.Dir(path), map[string]*os.File{}}); err == nil {
 			m.closer = file
 			return m, nil
 		}
@@ -99,10 +104,14 @@ func Open(path string) (*Model, error) {
 	return nil, err
 }
 
-// Read is Open for what is open already.
+// Read is Open for what is open already. Numbers in other files cannot be read then.
 func Read(path string, src io.ReaderAt, size int64) (*Model, error) {
-	r := &reader{src: src}
-	m := &Model{Path: path, Opsets: map[string]int64{}}
+	return read(path, src, size, nil)
+}
+
+func read(path string, src io.ReaderAt, size int64, files *beside) (*Model, error) {
+	r := &reader{src: src, beside: files}
+	m := &Model{Path: path, Opsets: map[string]int64{}, beside: files}
 	err := r.message(0, size, 0, func(f field) error {
 		switch f.number {
 		case 2:
@@ -156,12 +165,13 @@ type field struct {
 
 // reader is a window on the file. Every object costs some of what may be made.
 type reader struct {
-	src   io.ReaderAt
-	buf   [4 << 10]byte
-	start int64
-	n     int
-	pos   int64 // for errors
-	made  int
+	src    io.ReaderAt
+	beside *beside
+	buf    [4 << 10]byte
+	start  int64
+	n      int
+	pos    int64 // for errors
+	made   int
 }
 
 // Bounds: of messages in messages, of things in a model, of a text. Networks that are read have some dozens of nodes.
@@ -422,7 +432,7 @@ func (r *reader) numbers(f field, width int64, each func(v uint64)) error {
 }
 
 func (r *reader) tensor(f field) (*Tensor, error) {
-	t := &Tensor{src: r.src}
+	t := &Tensor{src: r.src, beside: r.beside}
 	if f.wire != 2 {
 		return nil, fmt.Errorf("a tensor of wire type %d", f.wire)
 	}
@@ -457,6 +467,11 @@ func (r *reader) tensor(f field) (*Tensor, error) {
 			err = r.list(f, &t.strings)
 		case 8:
 			err = r.text(f, &t.Name)
+		case 13:
+			if t.place == nil {
+				t.place = &place{length: -1}
+			}
+			err = r.external(f, t.place)
 		case 14:
 			t.External = f.value == 1
 		}
@@ -472,9 +487,6 @@ const stringType = 8
 
 // Array gives the numbers or texts of a tensor.
 func (t *Tensor) Array() (*npy.Array, error) {
-	if t.External {
-		return nil, fmt.Errorf("tensor %.40q: its numbers are in another file, which is not supported", t.Name)
-	}
 	if t.Type == stringType {
 		items := make([]any, len(t.strings))
 		for i, s := range t.strings {
@@ -494,8 +506,12 @@ func (t *Tensor) Array() (*npy.Array, error) {
 	if err != nil {
 		return nil, err
 	}
-	src, at, end := t.src, t.at, t.end
+	src, at, end, open := t.src, t.at, t.end, false
 	switch {
+	case t.External:
+		if src, at, end, open, err = t.outside(); err != nil {
+			return nil, fmt.Errorf("tensor %.40q: %w", t.Name, err)
+		}
 	case t.floats && d.Kind != 'f', len(t.varints) > 0 && t.end > 0:
 		return nil, fmt.Errorf("tensor %.40q: numbers of another type than %s", t.Name, d)
 	case len(t.varints) > 0: // one element every 8 bytes, of which the low ones count; a float16 too
@@ -509,7 +525,7 @@ func (t *Tensor) Array() (*npy.Array, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tensor %.40q: %w", t.Name, err)
 	}
-	if a.Bytes() != end-at {
+	if a.Bytes() != end-at && !open {
 		return nil, fmt.Errorf("tensor %.40q of shape %v has %d bytes", t.Name, t.Shape, end-at)
 	}
 	return a, nil

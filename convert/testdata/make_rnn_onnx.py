@@ -26,7 +26,7 @@ class Model(nn.Module):
 
 def forget_paths(path):
     """The newer exporter notes for every node which line of which file made it, with the paths of this machine."""
-    m = onnx.load(path)
+    m = onnx.load(path, load_external_data=newer == "apart")
     for node in m.graph.node:
         node.doc_string = ""
         del node.metadata_props[:]
@@ -40,7 +40,7 @@ def both_ends(m, y, _):
     return m.head(torch.cat([y[:, -1, :UNITS], y[:, 0, UNITS:]], 1))
 
 
-# name: model, is the batch first, with the newer exporter
+# name: model, is the batch first, with the newer exporter ("apart": numbers in a file beside it, which is its default)
 CASES = {
     "steps-and-states": (Model(nn.LSTM(IN, UNITS, 2, batch_first=True), lambda m, y, s: (y, *s)), True, True),
     "steps-and-states-old": (Model(nn.LSTM(IN, UNITS, 3, batch_first=True), lambda m, y, s: (y, *s)), True, False),
@@ -50,6 +50,7 @@ CASES = {
     "last-of-states": (Model(nn.GRU(IN, UNITS, 2, batch_first=True), lambda m, y, s: m.head(s[-1]), nn.Linear(UNITS, 3)), True, True),
     "last-step-kept": (Model(nn.RNN(IN, UNITS, 1, batch_first=True), lambda m, y, s: m.head(y[:, -1:]), nn.Linear(UNITS, 3)), True, False),
     "both-ends": (Model(nn.GRU(IN, UNITS, 1, batch_first=True, bidirectional=True), both_ends, nn.Linear(2 * UNITS, 3)), True, False),
+    "numbers-apart": (Model(nn.LSTM(IN, UNITS, 2, batch_first=True), lambda m, y, s: m.head(y), nn.Linear(UNITS, 3)), True, "apart"),
 }
 for i, (name, (model, first, newer)) in enumerate(CASES.items()):
     torch.manual_seed(i)
@@ -59,7 +60,7 @@ for i, (name, (model, first, newer)) in enumerate(CASES.items()):
     x = torch.randn(1, 7, IN) if first else torch.randn(7, 1, IN)
     path = os.path.join(out, name + ".onnx")
     if newer:
-        torch.onnx.export(model, (x,), path, dynamo=True, verbose=False, external_data=False)
+        torch.onnx.export(model, (x,), path, dynamo=True, verbose=False, external_data=newer == "apart")
         forget_paths(path)
     else:
         torch.onnx.export(model, (x,), path, dynamo=False, opset_version=17, input_names=["x"], dynamic_axes={"x": {int(first): "steps"}})
