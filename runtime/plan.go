@@ -43,7 +43,7 @@ type Part struct {
 const (
 	// goRuntime is what a Go process on up to goCPUs CPUs takes beside a session: its variables, stacks, the collector's tables, and
 	// what is allocated between two collections.
-	goRuntime = 35 << 17
+	goRuntime = 34 << 17
 	goCPUs    = 4
 
 	// goThread is what each further CPU takes: stacks, a cache for small objects, the collector's work.
