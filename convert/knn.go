@@ -284,6 +284,15 @@ func (w *knnWriter) write(dst string, meta *modelfile.Meta, cfg *runtime.KNNConf
 	return w.out.Close()
 }
 
+// block writes sixteen packed rows and gathers their scales and sums.
+func (w *knnWriter) block(packer *quant.Packer, scales *[]float32, sums *[]int32) error {
+	data, scale, sum := packer.Block()
+	*scales, *sums = append(*scales, scale...), append(*sums, sum...)
+	_, err := w.out.Write(asBytes(data))
+	packer.Reset()
+	return err
+}
+
 // codes writes the int8 rows and gathers what describes them.
 func (w *knnWriter) codes(residual, norm, length *[]float32, stats *quant.Stats) error {
 	cols := w.src.Cols
@@ -293,13 +302,7 @@ func (w *knnWriter) codes(residual, norm, length *[]float32, stats *quant.Stats)
 	packer := quant.NewPacker(cols)
 	var scales []float32
 	var sums []int32
-	emit := func() error {
-		data, scale, sum := packer.Block()
-		scales, sums = append(scales, scale...), append(sums, sum...)
-		_, err := w.out.Write(asBytes(data))
-		packer.Reset()
-		return err
-	}
+	emit := func() error { return w.block(packer, &scales, &sums) }
 	var r knnRow
 	was, is := make([]float32, cols), make([]float32, cols)
 	for i := range w.src.Rows {

@@ -155,13 +155,7 @@ func (w *knnWriter) pairs(fine bool, residual, norm *[]float32) error {
 	packer := quant.NewPacker(h)
 	var scales []float32
 	var sums []int32
-	emit := func() error {
-		data, scale, sum := packer.Block()
-		scales, sums = append(scales, scale...), append(sums, sum...)
-		_, err := w.out.Write(asBytes(data))
-		packer.Reset()
-		return err
-	}
+	emit := func() error { return w.block(packer, &scales, &sums) }
 	for i := range w.src.Rows {
 		if err := w.rows.quantize(i, &r); err != nil {
 			return err
