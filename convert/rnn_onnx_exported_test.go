@@ -32,6 +32,22 @@ func TestONNXExported(t *testing.T) {
 	}
 }
 
+// TestONNXNumbersApart: a model whose numbers lie in a file beside it is nothing without that file.
+func TestONNXNumbersApart(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(rnnFolder, "exported", "numbers-apart.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "alone.onnx")
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const want = `its numbers are in the file "numbers-apart.onnx.data", which cannot be opened`
+	if _, err := openRNN(path, RNNOptions{}); err == nil || !strings.Contains(err.Error(), want) {
+		t.Fatal(err)
+	}
+}
+
 // TestONNXParts: of a layer's output the last step and whole directions may be taken, and be put beside each other in their order.
 func TestONNXParts(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "model.onnx")
