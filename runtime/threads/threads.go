@@ -37,7 +37,8 @@ type Pool struct {
 	mu      sync.Mutex // held while a task runs; who comes meanwhile does its task alone
 	workers []*worker  // worker i+1
 	closed  atomic.Bool
-	spins   atomic.Bool // all workers are pinned, each to a CPU of its own
+	running sync.WaitGroup // the workers
+	spins   atomic.Bool    // all workers are pinned, each to a CPU of its own
 	learned [kinds][40]record
 	failed  [Max]any // panic values of the workers, in their order
 
@@ -85,6 +86,7 @@ func (p *Pool) Grow(n int, cpus []int) {
 			w.cpu = cpus[id]
 		}
 		p.workers = append(p.workers, w)
+		p.running.Add(1)
 		go p.work(w)
 	}
 }
@@ -207,6 +209,7 @@ func (p *Pool) spin(ready func() bool) bool {
 }
 
 func (p *Pool) work(w *worker) {
+	defer p.running.Done()
 	if w.cpu >= 0 {
 		goruntime.LockOSThread() // until it ends, and the thread with it: its affinity is nobody else's
 		_ = Pin(w.cpu)           // only faster
@@ -229,7 +232,7 @@ func (p *Pool) work(w *worker) {
 	}
 }
 
-// Close ends the workers. The pool may not be used any more, by nobody.
+// Close ends the workers and returns when they have ended. Later tasks are the caller's alone.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -240,4 +243,5 @@ func (p *Pool) Close() {
 		}
 	}
 	p.workers = nil
+	p.running.Wait()
 }
