@@ -213,16 +213,15 @@ func parseRow(row []float32, line []byte) error {
 
 func isSeparator(r rune) bool { return r == ',' || r == ';' || r == '\t' || r == ' ' || r == '\r' }
 
-// ids turns numbers into token ids, of steps from first on. out has room for them.
-func ids(out []int32, values []float32, first, vocab int) ([]int32, error) {
-	out = out[:len(values)]
+// ids turns numbers, of steps from first on, into as many token ids.
+func ids(dst []int32, values []float32, first, vocab int) error {
 	for i, v := range values {
 		if v != float32(int32(max(min(v, 1<<24), -1))) || v < 0 || int(v) >= vocab {
-			return nil, &edge.InputError{Reason: fmt.Sprintf("step %d: token %g is not one of 0 to %d", first+i+1, v, vocab-1)}
+			return &edge.InputError{Reason: fmt.Sprintf("step %d: token %g is not one of 0 to %d", first+i+1, v, vocab-1)}
 		}
-		out[i] = int32(v)
+		dst[i] = int32(v)
 	}
-	return out, nil
+	return nil
 }
 
 // lines answers each line as it comes. A line that is no step gives an empty line, and the state stays as it was.
@@ -254,7 +253,7 @@ func (f *runFlags) lines(ctx context.Context, in *os.File, s *edge.Stream, cfg *
 				err = l.err
 			}
 			if err == nil && cfg.Vocab > 0 {
-				if token, err = ids(token[:0], row, 0, cfg.Vocab); err == nil {
+				if err = ids(token, row, 0, cfg.Vocab); err == nil {
 					err = s.StepTokens(y, token)
 				}
 			} else if err == nil {

@@ -245,8 +245,8 @@ func runSequences(ctx context.Context, s *edge.Stream, cfg *edge.RNNConfig, x *s
 			}
 			var err error
 			if cfg.Vocab > 0 {
-				if tokens, err = ids(tokens, in[:n], first, cfg.Vocab); err == nil {
-					err = s.RunTokens(last, tokens, n, nil)
+				if err = ids(tokens, in[:n], first, cfg.Vocab); err == nil {
+					err = s.RunTokens(last, tokens[:n], n, nil)
 				}
 			} else {
 				err = s.Run(last, in[:n*x.width], n, nil)

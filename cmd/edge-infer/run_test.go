@@ -111,6 +111,7 @@ func TestRunBadInput(t *testing.T) {
 		{"a state of another model", good, []string{model, "--state", write("d.npy", string(npyBytes(make([]float32, 3), 3)))}, exitInput, "3 values"},
 		{"a broken state", good, []string{model, "--state", write("e.npy", "\x93NUMPY")}, exitInput, "e.npy"},
 		{"a token too high", "1\n11\n", []string{ids}, exitInput, "step 2: token 11"},
+		{"a bad token in a stream", "1\n11\n1\n", []string{ids, "--stream"}, exitInput, "1 of 3 lines"},
 		{"half a token", "1.5\n", []string{ids}, exitInput, "token 1.5"},
 		{"no model", "", nil, exitUse, "takes one model"},
 		{"no such model", "", []string{"none.ei8"}, exitModel, "no model"},
