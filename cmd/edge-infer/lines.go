@@ -108,14 +108,17 @@ func (q *lineQueue) read(r io.Reader, longest int) {
 	}
 }
 
-// buffer is an empty one for a line: of an old line, or somewhat larger than the one before it.
+// buffer is an empty one for a line: of an old line, or somewhat larger than the one before it. One that is much larger goes: hundreds
+// of short lines may wait, and each would come to hold as much as the longest line there ever was.
 func (q *lineQueue) buffer(size int) []byte {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if last := len(q.free) - 1; last >= 0 {
 		b := q.free[last]
-		q.free = q.free[:last]
-		return b
+		q.free[last], q.free = nil, q.free[:last]
+		if cap(b) <= 4*(size+64) {
+			return b
+		}
 	}
 	return make([]byte, 0, min(size+size/4, readAhead))
 }

@@ -99,6 +99,35 @@ func TestReadAheadIsBounded(t *testing.T) {
 	}
 }
 
+// The memory of lines that were dealt with is lent on, and stays within bounds where a few of them are long.
+func TestLinesLendLittle(t *testing.T) {
+	const cycles = 300
+	short, long := strings.Repeat("some twenty letters.\n", 400), strings.Repeat("x", 60<<10)+"\n"
+	q := readLines(strings.NewReader(strings.Repeat(short+long, cycles)), math.MaxInt64)
+	lines, most := 0, 0
+	for {
+		some, err := q.take(context.Background(), 16)
+		if err == io.EOF {
+			break
+		}
+		lines += len(some)
+		lent := 0
+		q.mu.Lock()
+		for _, b := range q.free {
+			lent += cap(b)
+		}
+		for _, l := range append(q.lines[q.first:], q.taken...) {
+			lent += cap(l.text)
+		}
+		q.mu.Unlock()
+		most = max(most, lent)
+	}
+	t.Logf("%d lines, at most %d bytes for them", lines, most)
+	if lines != cycles*401 || most > 8*readAhead {
+		t.Errorf("%d lines, and %d bytes for them", lines, most)
+	}
+}
+
 // take returns what is there and does not wait for the rest of the batch.
 func TestTakeDoesNotWait(t *testing.T) {
 	r, w := io.Pipe()
