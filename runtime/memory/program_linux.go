@@ -1,6 +1,8 @@
 package memory
 
 import (
+	"encoding/binary"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -12,11 +14,15 @@ import (
 // ProgramFile is the file of this program.
 const ProgramFile = "/proc/self/exe"
 
-// ProgramMaps calls f for each part of the program's file that is mapped to be read or run, not written: from byte offset on it lies
-// at addresses [start, end).
+// ProgramMaps calls f for each part of the program's file that is mapped as it is, to be read or run: from byte offset on it lies at
+// addresses [start, end).
 func ProgramMaps(f func(start, end uintptr, offset int64)) {
 	name, err := os.Readlink(ProgramFile)
 	if err != nil {
+		return
+	}
+	written, ok := writtenParts()
+	if !ok {
 		return
 	}
 	maps, _ := os.ReadFile("/proc/self/maps")
@@ -30,10 +36,56 @@ func ProgramMaps(f func(start, end uintptr, offset int64)) {
 		start, err1 := strconv.ParseUint(from, 16, 0)
 		end, err2 := strconv.ParseUint(to, 16, 0)
 		offset, err3 := strconv.ParseInt(fields[2], 16, 64)
-		if err1 == nil && err2 == nil && err3 == nil {
+		if err1 == nil && err2 == nil && err3 == nil && !written(offset) {
 			f(uintptr(start), uintptr(end), offset)
 		}
 	}
+}
+
+// writtenParts says of an offset in the program's file whether it belongs to a segment that is loaded to be written. Such a segment may
+// have pages that look like others: where the program lies anywhere in memory (-buildmode=pie), or was linked with C, the loader
+// writes addresses into them and makes them read-only then. They are no longer what the file has.
+func writtenParts() (written func(offset int64) bool, ok bool) {
+	file, err := os.Open(ProgramFile)
+	if err != nil {
+		return nil, false
+	}
+	defer file.Close()
+	b := make([]byte, 2048) // an ELF header, and a dozen program headers behind it
+	n, _ := io.ReadFull(file, b)
+	if n < 64 || string(b[:4]) != "\x7fELF" {
+		return nil, false
+	}
+	order := binary.NativeEndian
+	at, size, count := int64(order.Uint32(b[28:])), int64(order.Uint16(b[42:])), int64(order.Uint16(b[44:]))
+	wide := b[4] == 2 // of 64 bits
+	if wide {
+		at, size, count = int64(order.Uint64(b[32:])), int64(order.Uint16(b[54:])), int64(order.Uint16(b[56:]))
+	}
+	if at < 0 || at > int64(n) || size < 32 || wide && size < 56 || count*size > int64(n)-at {
+		return nil, false
+	}
+	var parts [][2]int64
+	for range count {
+		h := b[at:]
+		from, length, flags := int64(order.Uint32(h[4:])), int64(order.Uint32(h[16:])), order.Uint32(h[24:])
+		if wide {
+			from, length, flags = int64(order.Uint64(h[8:])), int64(order.Uint64(h[32:])), order.Uint32(h[4:])
+		}
+		const load, write = 1, 2
+		if order.Uint32(h) == load && flags&write != 0 {
+			parts = append(parts, [2]int64{from &^ int64(os.Getpagesize()-1), from + length})
+		}
+		at += size
+	}
+	return func(offset int64) bool {
+		for _, p := range parts {
+			if p[0] <= offset && offset < p[1] {
+				return true
+			}
+		}
+		return false
+	}, true
 }
 
 // ForgetProgram takes the pages of the program that were used until now out of this process. They stay in the system's cache, and those
