@@ -56,6 +56,8 @@ func TestHostile(t *testing.T) {
 		"normalizers":          fill(`{"normalizer": {"type": "Sequence", "normalizers": [`, `]}, "model": {}}`, func(i int) string { return `{}` }),
 		"pre-tokenizers":       fill(`{"pre_tokenizer": {"type": "Sequence", "pretokenizers": [`, `]}, "model": {}}`, func(i int) string { return `{}` }),
 		"steps in steps":       fill(`{"normalizer": {"type": "Sequence", "normalizers": [`, `]}, "model": {}}`, func(i int) string { return `{"normalizers":[{},{},{}]}` }),
+		"sequences":            fill(`{"normalizer": {"type": "Sequence", `, `}, "model": {}}`, func(i int) string { return `"normalizers":[` + strings.Repeat("{},", 31) + `{}]` }),
+		"vocabularies":         fill(`{`+metaspace+`, "model": {"type": "BPE", `, `}}`, func(i int) string { return `"vocab":{"a":0,"b":1,"c":2}` }),
 		"templates":            fill(`{"post_processor": {"type": "TemplateProcessing", "single": [`, `]}, "model": {}}`, func(i int) string { return `{}` }),
 		"tokens of a template": fill(`{"post_processor": {"type": "TemplateProcessing", "single": [`, `]}, "model": {}}`, func(i int) string { return `{"SpecialToken":{}}` }),
 		"what nobody asks for": fill(`{"x": [`, `], "model": {}}`, func(i int) string { return `{}` }),

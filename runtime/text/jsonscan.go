@@ -41,7 +41,7 @@ func jsonKind(value string) string {
 
 func otherKind(value string) error { return &json.UnmarshalTypeError{Value: jsonKind(value)} }
 
-// jsonSpace is where the white space and commas from at on end.
+// jsonSpace is where the white space, commas and colons from at on end.
 func jsonSpace(text string, at int) int {
 	for at < len(text) && (text[at] == ' ' || text[at] == '\n' || text[at] == '\t' || text[at] == '\r' || text[at] == ',' || text[at] == ':') {
 		at++
@@ -112,7 +112,7 @@ func eachMember(object string, f func(name, value string) error) error {
 	return nil
 }
 
-// count is how many elements an array has, or members an object; 0 of anything else.
+// jsonCount is how many elements an array has, or members an object; 0 of anything else.
 func jsonCount(value string) (n int) {
 	_ = eachElement(value, func(string) error { n++; return nil })
 	_ = eachMember(value, func(string, string) error { n++; return nil })

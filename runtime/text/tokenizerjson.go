@@ -233,9 +233,14 @@ func (s *jsonSteps) UnmarshalJSON(raw []byte) error {
 	if text == "null" {
 		return nil
 	}
-	if n := jsonCount(text); n > maxSteps {
+	if *s != nil {
+		return errors.New("the steps are there twice")
+	}
+	n := jsonCount(text)
+	if n > maxSteps {
 		return fmt.Errorf("there are %d steps, at most %d are read", n, maxSteps)
 	}
+	*s = make(jsonSteps, 0, n)
 	return eachElement(text, func(element string) error {
 		var step jsonStep
 		err := json.Unmarshal([]byte(element), &step)
@@ -508,7 +513,7 @@ func (v *jsonTokens) UnmarshalJSON(raw []byte) error {
 	if text == "null" {
 		return nil
 	}
-	v.text = text
+	*v = jsonTokens{text: text} // a key that is there twice counts as it stands last
 	if err := checkCount(jsonCount(text)); err != nil {
 		return err
 	}
