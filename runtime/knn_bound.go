@@ -198,7 +198,8 @@ func (c *Classifier) boundRows(b *kernels.Bound, q *query, tau float64) {
 		}
 	case dotProduct, cosine:
 		hat := math.Sqrt(q.hat2)
-		v = [7]float64{float64(q.scale), q.length * (1 + slack), 0, float64(q.residual*(1+slack)) + float64(slack*hat), 0, 0, 0}
+		// Of pairs, whose norm is |w'|, x·w' = x̂·ŵ + x̂·(w' - ŵ) + (x - x̂)·w', so that |x̂| counts where it is the larger one.
+		v = [7]float64{float64(q.scale), max(q.length, hat) * (1 + slack), 0, float64(q.residual*(1+slack)) + float64(slack*hat), 0, 0, 0}
 		off := float64(q.length * k.centerNorm * c.relative) // what rounding may have added to base
 		if c.metric.kind == cosine {
 			a := float64((1 - tau - c.relative) * q.length)

@@ -107,7 +107,7 @@ func (c *Classifier) scanPart(_, part int) {
 	scan := false
 	for i := range c.count {
 		s := &p.searches[i]
-		s.heap, s.pending, s.ranked, s.refined, s.limit = s.heap[:0], s.pending[:0], 0, 0, math.Inf(1)
+		s.heap, s.pending, s.waiting, s.ranked, s.refined, s.limit = s.heap[:0], s.pending[:0], 0, 0, 0, math.Inf(1)
 		c.bound(p, i)
 		scan = scan || !c.queries[i].exhaustive
 	}
