@@ -172,7 +172,7 @@ func (f *classifyFlags) run(ctx context.Context, args []string) (err error) {
 			return err
 		}
 	}
-	bad, total := 0, 0
+	var count tally
 	for {
 		lines, err := next(ctx, f.options.Batch)
 		if err == io.EOF {
@@ -181,11 +181,9 @@ func (f *classifyFlags) run(ctx context.Context, args []string) (err error) {
 		if err != nil {
 			return err
 		}
-		n, err := f.answerLines(m.KNN(), c, lines, out)
-		if err != nil {
+		if err := f.answerLines(m.KNN(), c, lines, out, &count); err != nil {
 			return err
 		}
-		total, bad = total+len(lines), bad+n
 		if err := out.Flush(); err != nil {
 			return err
 		}
@@ -193,10 +191,7 @@ func (f *classifyFlags) run(ctx context.Context, args []string) (err error) {
 	if err := out.Finish(); err != nil {
 		return err
 	}
-	if bad > 0 {
-		return &edge.InputError{Reason: fmt.Sprintf("%d of %d could not be classified: see above", bad, total)}
-	}
-	return nil
+	return count.end("could not be classified")
 }
 
 // noteKNN says on standard error what makes a model's answers slower or less than exact.
@@ -306,8 +301,9 @@ func fromArray(in *os.File, head io.Reader, spare int64) (questionSource, error)
 	}, nil
 }
 
-// answerLines prints one line of output for each query and returns how many could not be answered.
-func (f *classifyFlags) answerLines(cfg *edge.KNNConfig, c *edge.Classifier, lines []question, out io.Writer) (bad int, err error) {
+// answerLines prints one line of output for each query.
+func (f *classifyFlags) answerLines(cfg *edge.KNNConfig, c *edge.Classifier, lines []question, out io.Writer, count *tally) (err error) {
+	count.total += len(lines)
 	start := time.Now()
 	c.Reset()
 	f.queries = slices.Grow(f.queries[:0], len(lines))[:len(lines)]
@@ -319,12 +315,11 @@ func (f *classifyFlags) answerLines(cfg *edge.KNNConfig, c *edge.Classifier, lin
 			queries[i], l.err = c.Add(l.values)
 		}
 		if l.err != nil {
-			bad++
-			fmt.Fprintf(os.Stderr, "edge-infer: %s %d: %v\n", l.what, l.number, l.err)
+			count.wrong(fmt.Sprintf("%s %d", l.what, l.number), l.err)
 		}
 	}
 	if err := c.Run(); err != nil {
-		return 0, err
+		return err
 	}
 	elapsed := time.Since(start)
 	for i, l := range lines {
@@ -338,10 +333,10 @@ func (f *classifyFlags) answerLines(cfg *edge.KNNConfig, c *edge.Classifier, lin
 			_, err = out.Write(f.answer)
 		}
 		if err != nil {
-			return bad, err
+			return err
 		}
 	}
-	return bad, nil
+	return nil
 }
 
 // parseValues appends the numbers of one query to values: commas, semicolons, tabs or spaces between them.

@@ -105,7 +105,7 @@ func (f *completeFlags) run(ctx context.Context, args []string) (err error) {
 	if len(args) == 0 {
 		next = fromLines(in, "", spare)
 	}
-	bad, total := 0, 0
+	var count tally
 	for {
 		lines, err := next(ctx, 1)
 		if err == io.EOF {
@@ -115,13 +115,8 @@ func (f *completeFlags) run(ctx context.Context, args []string) (err error) {
 			return err
 		}
 		for _, l := range lines {
-			total++
-			ok, err := f.line(ctx, c, l, out)
-			if err != nil {
+			if err := f.line(ctx, c, l, out, &count); err != nil {
 				return err
-			}
-			if !ok {
-				bad++
 			}
 		}
 		if err := out.Flush(); err != nil {
@@ -131,25 +126,23 @@ func (f *completeFlags) run(ctx context.Context, args []string) (err error) {
 	if err := out.Finish(); err != nil {
 		return err
 	}
-	if bad > 0 {
-		return &edge.InputError{Reason: fmt.Sprintf("%d of %d could not be completed: see above", bad, total)}
-	}
-	return nil
+	return count.end("could not be completed")
 }
 
-// line completes one line and reports whether it could.
-func (f *completeFlags) line(ctx context.Context, c *edge.Completer, l line, out io.Writer) (ok bool, err error) {
+// line completes one line.
+func (f *completeFlags) line(ctx context.Context, c *edge.Completer, l line, out io.Writer, count *tally) (err error) {
+	count.total++
 	done := &edge.Completion{}
 	if l.err == nil {
 		var wrong *edge.InputError
 		done, l.err = c.Complete(ctx, string(l.text), f.options)
 		if l.err != nil && !errors.As(l.err, &wrong) {
-			return false, l.err
+			return l.err
 		}
 	}
 	if l.err != nil {
 		done = &edge.Completion{}
-		fmt.Fprintf(os.Stderr, "edge-infer: %s: %v\n", l.where(), l.err)
+		count.wrong(l.where(), l.err)
 	}
 	for _, word := range done.Unknown {
 		fmt.Fprintf(os.Stderr, "edge-infer: %s: warning: the model does not know the word %q\n", l.where(), word)
@@ -162,7 +155,7 @@ func (f *completeFlags) line(ctx context.Context, c *edge.Completer, l line, out
 	default:
 		_, err = io.WriteString(out, strings.ReplaceAll(done.Text, "\n", " ")+"\n")
 	}
-	return l.err == nil, err
+	return err
 }
 
 // candidateTable lists the most likely words of each place, the best first.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
 	"github.com/edge-infer/edge-infer/kernels"
@@ -40,16 +41,39 @@ type modelError struct{ err error }
 func (e *modelError) Error() string { return e.err.Error() }
 func (e *modelError) Unwrap() error { return e.err }
 
-// badLinesError ends a run that had wrong input. Each line has been reported when it came.
-type badLinesError struct {
+// tally counts the lines of a run.
+type tally struct {
 	bad, total int
-	short      error // an *inputMemoryError of one of them; nil: none had one
+	short      error // an *inputMemoryError of a bad one; nil: none had one
 }
 
-func (e *badLinesError) Unwrap() error { return e.short }
+// wrong reports a line that could not be answered.
+func (t *tally) wrong(where string, err error) {
+	t.bad++
+	fmt.Fprintf(os.Stderr, "edge-infer: %s: %v\n", where, err)
+	if is[*inputMemoryError](err) {
+		t.short = err
+	}
+}
+
+// end is the error of a run that had bad lines, of which failed says what: "could not be translated".
+func (t *tally) end(failed string) error {
+	if t.bad == 0 {
+		return nil
+	}
+	return &badLinesError{*t, failed}
+}
+
+// badLinesError ends a run that had wrong input. Each line has been reported when it came.
+type badLinesError struct {
+	lines  tally
+	failed string
+}
+
+func (e *badLinesError) Unwrap() error { return e.lines.short }
 
 func (e *badLinesError) Error() string {
-	return fmt.Sprintf("%d of %d could not be translated: see above", e.bad, e.total)
+	return fmt.Sprintf("%d of %d %s: see above", e.lines.bad, e.lines.total, e.failed)
 }
 
 // errReaderGone: whoever read our standard output has closed it (head, less). Nothing is wrong.

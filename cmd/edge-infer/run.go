@@ -237,7 +237,7 @@ func (f *runFlags) lines(ctx context.Context, in *os.File, s *edge.Stream, cfg *
 	}
 	y := make([]float32, cfg.OutputWidth())
 	row, token, text := make([]float32, width), make([]int32, 1), make([]byte, 0, 12*len(y)) // most numbers are shorter
-	next, bad, total := fromLines(in, "", spare), 0, 0
+	next, count := fromLines(in, "", spare), tally{}
 	for {
 		lines, err := next(ctx, 1)
 		if err == io.EOF {
@@ -247,27 +247,29 @@ func (f *runFlags) lines(ctx context.Context, in *os.File, s *edge.Stream, cfg *
 			return err
 		}
 		for _, l := range lines {
-			total++
-			err := parseRow(row, l.text)
-			if l.err != nil {
-				err = l.err
+			count.total++
+			wrong := l.err
+			if wrong == nil {
+				wrong = parseRow(row, l.text)
 			}
-			if err == nil && cfg.Vocab > 0 {
-				if err = ids(token, row, 0, cfg.Vocab); err == nil {
-					err = s.StepTokens(y, token)
-				}
-			} else if err == nil {
+			if wrong == nil && cfg.Vocab > 0 {
+				wrong = ids(token, row, 0, cfg.Vocab)
+			}
+			if wrong == nil && cfg.Vocab > 0 {
+				err = s.StepTokens(y, token)
+			} else if wrong == nil {
 				err = s.Step(y, row)
 			}
-			text = appendCSV(text[:0], y)
+			if is[*edge.InputError](err) {
+				wrong, err = err, nil
+			}
 			if err != nil {
-				var model *edge.ModelError
-				if errors.As(err, &model) {
-					return err
-				}
-				bad++
+				return err
+			}
+			text = appendCSV(text[:0], y)
+			if wrong != nil {
+				count.wrong(l.where(), wrong)
 				text = append(text[:0], '\n')
-				fmt.Fprintf(os.Stderr, "edge-infer: %s: %v\n", l.where(), err)
 			}
 			if _, err := out.Write(text); err != nil {
 				return err
@@ -280,10 +282,7 @@ func (f *runFlags) lines(ctx context.Context, in *os.File, s *edge.Stream, cfg *
 	if err := out.Finish(); err != nil {
 		return err
 	}
-	if bad > 0 {
-		return &edge.InputError{Reason: fmt.Sprintf("%d of %d lines were no steps: see above", bad, total)}
-	}
-	return nil
+	return count.end("lines were no steps")
 }
 
 // appendCSV writes a row as a line; numbers as short as they can be read back exactly.

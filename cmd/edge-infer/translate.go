@@ -25,8 +25,6 @@ type translateFlags struct {
 	search               searchFlags
 	memory               string
 	tokens, json, stream bool
-
-	short error // of a line that there was no memory for
 }
 
 func newTranslateCommand() *cobra.Command {
@@ -130,7 +128,7 @@ func (f *translateFlags) run(ctx context.Context, args []string) (err error) {
 		from := m.File().Meta().Languages.From
 		next = fromLines(in, from, spare)
 	}
-	bad, total := 0, 0
+	var count tally
 	for {
 		lines, err := next(ctx, f.batch)
 		if err == io.EOF {
@@ -139,11 +137,9 @@ func (f *translateFlags) run(ctx context.Context, args []string) (err error) {
 		if err != nil {
 			return err
 		}
-		n, err := f.translateLines(ctx, t, lines, out)
-		if err != nil {
+		if err := f.translateLines(ctx, t, lines, out, &count); err != nil {
 			return err
 		}
-		total, bad = total+len(lines), bad+n
 		if err := out.Flush(); err != nil {
 			return err
 		}
@@ -151,10 +147,7 @@ func (f *translateFlags) run(ctx context.Context, args []string) (err error) {
 	if err := out.Finish(); err != nil {
 		return err
 	}
-	if bad > 0 {
-		return &badLinesError{bad, total, f.short}
-	}
-	return nil
+	return count.end("could not be translated")
 }
 
 // translator makes the session that the flags ask for.
@@ -208,8 +201,8 @@ func asUsageError(err error) error {
 	return err
 }
 
-// translateLines prints the results of each line and returns how many lines could not be translated.
-func (f *translateFlags) translateLines(ctx context.Context, t *edge.Translator, lines []line, out *output) (bad int, err error) {
+// translateLines prints the results of each line.
+func (f *translateFlags) translateLines(ctx context.Context, t *edge.Translator, lines []line, out *output, count *tally) error {
 	texts := []string{}
 	for _, l := range lines {
 		if l.err == nil {
@@ -219,10 +212,11 @@ func (f *translateFlags) translateLines(ctx context.Context, t *edge.Translator,
 	start := time.Now()
 	results, err := f.translate(ctx, t, texts, out)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	elapsed := time.Since(start)
 	for _, l := range lines {
+		count.total++
 		r := edge.Translation{Err: l.err}
 		if l.err == nil {
 			r, results = results[0], results[1:]
@@ -232,11 +226,7 @@ func (f *translateFlags) translateLines(ctx context.Context, t *edge.Translator,
 			fmt.Fprintf(os.Stderr, "edge-infer: %s: warning: %s\n", l.where(), w)
 		}
 		if r.Err != nil {
-			bad++
-			fmt.Fprintf(os.Stderr, "edge-infer: %s: %v\n", l.where(), r.Err)
-			if is[*inputMemoryError](r.Err) {
-				f.short = r.Err
-			}
+			count.wrong(l.where(), r.Err)
 		}
 		switch {
 		case f.json:
@@ -247,10 +237,10 @@ func (f *translateFlags) translateLines(ctx context.Context, t *edge.Translator,
 			_, err = io.WriteString(out, f.search.lines(&r, bytes.Contains(l.text, []byte("\n"))))
 		}
 		if err != nil {
-			return bad, err
+			return err
 		}
 	}
-	return bad, nil
+	return nil
 }
 
 // translate translates some texts side by side, or one and prints its words as they come. What is wrong with one text is in its
