@@ -28,12 +28,22 @@ func openCSV(path string, o KNNOptions) (*KNNSource, error) {
 	if features == nil && o.Names != nil {
 		features = o.Names
 	}
-	return KNNTable("CSV", path, t.Rows, t.Cols, t.Values, t.Labels, t.LabelName, features, t.Notes, o)
+	return KNNTable("CSV", path, t.Rows, t.Cols, t.Values, textLabels(t.Labels), t.LabelName, features, t.Notes, o)
 }
 
-// KNNTable makes a source of a table in memory: values [rows, cols], labels as text or nil. The scaler that o asks for is fitted to
+// Labels gives the label of a row as text; nil where rows have none.
+type Labels func(row int) (string, error)
+
+func textLabels(list []string) Labels {
+	if list == nil {
+		return nil
+	}
+	return func(i int) (string, error) { return list[i], nil }
+}
+
+// KNNTable makes a source of a table in memory: values [rows, cols]. The scaler that o asks for is fitted to
 // the values, and applied to them.
-func KNNTable(format, path string, rows, cols int, values []float64, labels []string, labelName string, features, notes []string, o KNNOptions) (*KNNSource, error) {
+func KNNTable(format, path string, rows, cols int, values []float64, labels Labels, labelName string, features, notes []string, o KNNOptions) (*KNNSource, error) {
 	s := &KNNSource{
 		Format: format, Path: path, Task: o.Task, Rows: rows, Cols: cols, RowType: modelfile.F64, Features: features, Warnings: notes,
 		ReadRow: func(dst []float64, i int) error { copy(dst, values[i*cols:(i+1)*cols]); return nil },
@@ -50,11 +60,19 @@ func KNNTable(format, path string, rows, cols int, values []float64, labels []st
 	}
 	switch s.Task {
 	case runtime.TaskClassify:
-		s.Outputs = []KNNOutput{EncodeLabels(labels)}
-		s.Outputs[0].Name = labelName
+		out, err := encodeLabels(path, labels, rows)
+		if err != nil {
+			return nil, err
+		}
+		out.Name = labelName
+		s.Outputs = []KNNOutput{out}
 	case runtime.TaskRegress:
-		out := KNNOutput{Name: labelName, Values: make([]float64, len(labels))}
-		for i, l := range labels {
+		out := KNNOutput{Name: labelName, Values: make([]float64, rows)}
+		for i := range rows {
+			l, err := labels(i)
+			if err != nil {
+				return nil, err
+			}
 			v, err := strconv.ParseFloat(l, 64)
 			if err != nil || math.IsInf(v, 0) || math.IsNaN(v) {
 				return nil, failure(path, fmt.Sprintf("row %d: the target %q is not a number", i+1, l), "regression needs numbers; leave --task out to predict classes")
@@ -81,18 +99,31 @@ func KNNTable(format, path string, rows, cols int, values []float64, labels []st
 	return s, nil
 }
 
-// EncodeLabels turns labels into classes: sorted as numbers if all are whole numbers, else as text, as scikit-learn does.
-func EncodeLabels(labels []string) KNNOutput {
-	out := KNNOutput{Numeric: true, Labels: make([]int32, len(labels))}
-	index := map[string]int32{}
-	for _, l := range labels {
-		if _, ok := index[l]; !ok {
-			index[l] = 0
+// maxNames bounds the names of classes, all together: they lie in the metadata of a model, which has a megabyte.
+const maxNames = 1 << 20
+
+// encodeLabels turns labels into classes: sorted as numbers if all are whole numbers, else as text, as scikit-learn does.
+func encodeLabels(path string, labels Labels, rows int) (KNNOutput, error) {
+	out := KNNOutput{Numeric: true, Labels: make([]int32, rows)}
+	index, size := map[string]int32{}, 0 // of each class in order of appearance
+	for i := range rows {
+		l, err := labels(i)
+		if err != nil {
+			return out, err
+		}
+		class, ok := index[l]
+		if !ok {
+			class = int32(len(index))
+			index[l] = class
 			out.Classes = append(out.Classes, l)
 			if n, err := strconv.ParseInt(l, 10, 64); err != nil || strconv.FormatInt(n, 10) != l {
 				out.Numeric = false
 			}
+			if size += len(l) + len(`"",`); size > maxNames {
+				return out, failure(path, fmt.Sprintf("has %d classes and more", len(index)), "if the labels are values to be predicted, say --task regress; if there are none, --label-column none")
+			}
 		}
+		out.Labels[i] = class
 	}
 	if out.Numeric {
 		sort.Slice(out.Classes, func(i, j int) bool {
@@ -103,13 +134,14 @@ func EncodeLabels(labels []string) KNNOutput {
 	} else {
 		sort.Strings(out.Classes)
 	}
+	place := make([]int32, len(out.Classes)) // of each in order of appearance among the sorted
 	for i, c := range out.Classes {
-		index[c] = int32(i)
+		place[index[c]] = int32(i)
 	}
-	for i, l := range labels {
-		out.Labels[i] = index[l]
+	for i, c := range out.Labels {
+		out.Labels[i] = place[c]
 	}
-	return out
+	return out, nil
 }
 
 // fitScaler fits the scaler of the given kind; nil for none. A column without spread keeps its scale, as in scikit-learn.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -76,6 +77,10 @@ func openSKLearn(path string) (*KNNSource, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := tooRegular(path, m.X.Rows()); err != nil {
+		m.Close()
+		return nil, err
+	}
 	s := &KNNSource{
 		Format: "scikit-learn", Path: path, Rows: m.X.Rows(), Cols: m.X.Cols(), RowType: rowType(m.X), ReadRow: readRow(path, m.X),
 		K: m.K, Metric: m.Metric, P: m.P, Weights: m.Weights, Features: m.Features, Warnings: m.Warnings, Close: m.Close,
@@ -92,6 +97,15 @@ func openSKLearn(path string) (*KNNSource, error) {
 		s.Scalers = append(s.Scalers, KNNScaler{Kind: c.Kind, Center: c.Center, Scale: c.Scale, Clip: c.Clip, Low: c.Low, High: c.High, Norm: c.Norm})
 	}
 	return s, nil
+}
+
+// tooRegular refuses a small compressed file that describes far more rows than it has bytes: some forty bytes of memory are needed a row.
+func tooRegular(path string, rows int) error {
+	info, err := os.Stat(path)
+	if err != nil || int64(rows) <= max(1<<19, info.Size()) {
+		return err
+	}
+	return failure(path, fmt.Sprintf("describes %d rows in %d bytes", rows, info.Size()), "if the data is really that regular, save it without compression")
 }
 
 func rowType(a *npy.Array) modelfile.DType {
@@ -183,27 +197,28 @@ func numPy(f *npy.File, o KNNOptions) (*KNNSource, error) {
 	if y != nil && (y.Rows() != x.Rows() || y.Cols() != 1) {
 		return bad("labels are one for each row", "has rows of the shape %v and labels of %v", x.Shape, y.Shape)
 	}
-	var labels []string
-	for i := range x.Rows() {
-		var v npy.Value
+	if err := tooRegular(f.Path, x.Rows()); err != nil {
+		return nil, err
+	}
+	label := func(i int) (string, error) {
+		from, j := y, 0
+		if y == nil {
+			from, j = x, column
+		}
+		v, err := from.Value(i, j)
 		switch {
-		case y != nil:
-			v, err = y.Value(i, 0)
-		case column >= 0:
-			v, err = x.Value(i, column)
-		default:
-			continue
-		}
-		if err != nil {
-			return nil, &checkpoint.Error{File: f.Path, Offset: -1, Reason: fmt.Sprintf("label of row %d", i+1), Err: err}
-		}
-		if v.Number && v.Float != v.Float {
-			return bad("remove the row", "has no label for row %d: it is NaN", i+1)
-		}
-		if v.Number && v.Float == float64(int64(v.Float)) { // 1.0 among features is class 1
+		case err != nil:
+			return "", &checkpoint.Error{File: f.Path, Offset: -1, Reason: fmt.Sprintf("label of row %d", i+1), Err: err}
+		case v.Number && v.Float != v.Float:
+			return "", failure(f.Path, fmt.Sprintf("has no label for row %d: it is NaN", i+1), "remove the row")
+		case v.Number && v.Float == float64(int64(v.Float)): // 1.0 among features is class 1
 			v.Text = strings.TrimSuffix(v.Text, ".0")
 		}
-		labels = append(labels, v.Text)
+		return v.Text, nil
+	}
+	var labels Labels
+	if y != nil || column >= 0 {
+		labels = label
 	}
 	var features []string
 	if names, _, _ := pick(f, []string{"feature_names", "columns"}); names != nil && names.Rows() == x.Cols() && names.Cols() == 1 {
@@ -250,7 +265,7 @@ func list(names []string) string {
 
 // rowsWithLabels makes a source of rows that stay where they are. Only a scaler that has to be fitted brings them into memory.
 func rowsWithLabels(format, path string, rows, cols int, dtype modelfile.DType, read func(dst []float64, i int) error, close func() error,
-	labels []string, labelName string, features []string, o KNNOptions) (*KNNSource, error) {
+	labels Labels, labelName string, features []string, o KNNOptions) (*KNNSource, error) {
 	var values []float64
 	if o.Scale != "" {
 		values = make([]float64, rows*cols)
@@ -281,7 +296,7 @@ func openLIBSVM(path string, o KNNOptions) (*KNNSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	labels := d.Labels
+	labels := Labels(func(i int) (string, error) { return labelText(d.Labels[i]), nil })
 	switch o.LabelColumn {
 	case "", "1", "label":
 	case "none":
@@ -291,6 +306,14 @@ func openLIBSVM(path string, o KNNOptions) (*KNNSource, error) {
 	}
 	read := func(dst []float64, i int) error { d.Row(dst, i); return nil }
 	return rowsWithLabels("LIBSVM", path, d.Rows(), d.Cols, modelfile.F64, read, func() error { return nil }, labels, "label", nil, o)
+}
+
+// labelText names a class by a number: 1, +1 and 1.0 are one.
+func labelText(v float64) string {
+	if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
+		return strconv.FormatInt(int64(v), 10)
+	}
+	return strconv.FormatFloat(v, 'g', -1, 64)
 }
 
 // openVectors reads a file of vectors, which has no labels.

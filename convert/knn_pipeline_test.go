@@ -44,7 +44,7 @@ func TestKNNPipelines(t *testing.T) {
 		models := make([]*runtime.Model, 2)
 		for i, labels := range [][]string{g.Y, targets} {
 			o.Task = []string{runtime.TaskClassify, runtime.TaskRegress}[i]
-			src, err := KNNTable("test", "test", len(g.X), 4, append([]float64(nil), values...), labels, "", nil, nil, o)
+			src, err := KNNTable("test", "test", len(g.X), 4, append([]float64(nil), values...), textLabels(labels), "", nil, nil, o)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -330,7 +330,7 @@ func TestKNNIris(t *testing.T) {
 		}
 		values = append(values, row...)
 	}
-	src, err := KNNTable("test", "iris", len(train), 4, values, labels, "species", nil, nil, KNNOptions{})
+	src, err := KNNTable("test", "iris", len(train), 4, values, textLabels(labels), "species", nil, nil, KNNOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

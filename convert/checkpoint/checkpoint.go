@@ -37,6 +37,11 @@ func New(format, path string, closers ...io.Closer) *Checkpoint {
 	}
 }
 
+// Grow makes room for n tensors, before the first.
+func (c *Checkpoint) Grow(n int) {
+	c.tensors, c.names = make(map[string]*Tensor, n), make([]string, 0, n)
+}
+
 // Add puts a tensor in. A name that is there already is an error: which of the two is meant is not ours
 // to guess.
 func (c *Checkpoint) Add(t *Tensor) error {

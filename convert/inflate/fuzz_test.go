@@ -28,7 +28,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, m := range methods {
 			if m.name != "bz2" { // the standard library's, and slow to start
-				fuzztest.Bounded(t, len(data), func() { _ = m.decode(&limited{io.Discard, 1 << 20}, bytes.NewReader(data), int64(len(data))) })
+				fuzztest.Bounded(t, len(data), func() { _ = m.decode(&limited{io.Discard, 1 << 20}, bytes.NewReader(data), window(int64(len(data)))) })
 			}
 		}
 	})

@@ -28,7 +28,7 @@ import (
 const (
 	maxFree  = 64 << 20
 	maxRatio = 200
-	inMemory = 2 << 20
+	inMemory = 1 << 20
 
 	spoolBytes = 1 << 20 // written to the file at a time
 )
@@ -46,6 +46,18 @@ type Plain struct {
 	closers []func() error
 }
 
+// Room is how many bytes a reader of the content may allocate: 8 times the file and 15 MB, less what unpacking it has taken.
+func (p *Plain) Room() int64 {
+	room := 8*p.Packed + 15<<20
+	switch p.Method {
+	case "":
+		return room
+	case "xz", "lzma", "zstd":
+		return room - int64(window(p.Packed))*5/4 - 3<<20
+	}
+	return room - 8<<20
+}
+
 // Close closes the file and removes what was kept on disk.
 func (p *Plain) Close() error {
 	var err error
@@ -59,39 +71,31 @@ func (p *Plain) Close() error {
 // methods are told by how a file begins.
 var methods = []struct {
 	name, magic string
-	decode      func(dst io.Writer, src io.Reader, size int64) error // of src, size bytes
+	decode      func(dst io.Writer, src io.Reader, window int) error
 }{
-	{"gzip", "\x1f\x8b", func(dst io.Writer, src io.Reader, _ int64) error {
+	{"gzip", "\x1f\x8b", func(dst io.Writer, src io.Reader, _ int) error {
 		r, err := gzip.NewReader(src)
 		return copyAll(dst, r, err)
 	}},
-	{"bz2", "BZh", func(dst io.Writer, src io.Reader, _ int64) error { return copyAll(dst, bzip2.NewReader(src), nil) }},
-	{"xz", "\xfd7zXZ\x00", func(dst io.Writer, src io.Reader, _ int64) error { return lzma.DecodeXZ(dst, src) }},
-	{"lzma", "]\x00\x00", func(dst io.Writer, src io.Reader, _ int64) error { return lzma.DecodeAlone(dst, src) }},
-	{"lz4", "\x04\x22\x4d\x18", func(dst io.Writer, src io.Reader, _ int64) error { return copyAll(dst, lz4.NewReader(src), nil) }},
+	{"bz2", "BZh", func(dst io.Writer, src io.Reader, _ int) error { return copyAll(dst, bzip2.NewReader(src), nil) }},
+	{"xz", "\xfd7zXZ\x00", lzma.DecodeXZ},
+	{"lzma", "]\x00\x00", lzma.DecodeAlone},
+	{"lz4", "\x04\x22\x4d\x18", func(dst io.Writer, src io.Reader, _ int) error { return copyAll(dst, lz4.NewReader(src), nil) }},
 	{"zlib", "\x78\x01", unzlib}, // the second byte tells the level
 	{"zlib", "\x78\x5e", unzlib},
 	{"zlib", "\x78\x9c", unzlib},
 	{"zlib", "\x78\xda", unzlib},
-	{"zstd", "\x28\xb5\x2f\xfd", unzstd},
+	{"zstd", "\x28\xb5\x2f\xfd", zstd.Decode},
 }
 
-func unzlib(dst io.Writer, src io.Reader, _ int64) error {
+func unzlib(dst io.Writer, src io.Reader, _ int) error {
 	r, err := zlib.NewReader(src)
 	return copyAll(dst, r, err)
 }
 
-// How far back a zstd stream may refer, all of which the decoder holds at once: level 19 needs freeWindow, whatever the size; more,
-// up to maxWindow, may be 8 times what is there.
-const (
-	freeWindow = 8 << 20
-	maxWindow  = 32 << 20
-)
-
-func unzstd(dst io.Writer, src io.Reader, size int64) error {
-	window := int(min(max(freeWindow, 8*size), maxWindow))
-	return zstd.Decode(dst, src, window)
-}
+// window is how far back the content of a file of so many bytes may refer, all of which the decoder holds at once. Level 19 of zstd and
+// level 6 of xz need 8 MB, whatever the size.
+func window(size int64) int { return int(min(max(8<<20, 4*size), 64<<20)) }
 
 func copyAll(dst io.Writer, src io.Reader, err error) error {
 	if err == nil {
@@ -146,7 +150,7 @@ func newIn(dir string, src io.ReaderAt, size int64) (*Plain, error) {
 	}
 	for _, m := range methods {
 		if bytes.HasPrefix(head[:n], []byte(m.magic)) {
-			p, err := Spool(dir, io.NewSectionReader(src, 0, size), size, func(dst io.Writer, src io.Reader) error { return m.decode(dst, src, size) })
+			p, err := Spool(dir, io.NewSectionReader(src, 0, size), size, func(dst io.Writer, src io.Reader) error { return m.decode(dst, src, window(size)) })
 			if err != nil {
 				return nil, fmt.Errorf("compressed with %s: %w", m.name, err)
 			}
@@ -204,6 +208,9 @@ func (s *spool) Write(b []byte) (int, error) {
 	if s.file != nil && len(s.buf)+len(b) > spoolBytes {
 		if err := s.flush(); err != nil {
 			return 0, err
+		}
+		if len(b) >= spoolBytes {
+			return s.file.Write(b)
 		}
 	}
 	if need := len(s.buf) + len(b); need > cap(s.buf) { // twice as much each time: append's steps of a quarter leave more behind

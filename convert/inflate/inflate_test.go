@@ -64,7 +64,7 @@ func TestDamaged(t *testing.T) {
 			t.Fatal(err)
 		}
 		var want bytes.Buffer
-		if err := m.decode(&want, bytes.NewReader(data), int64(len(data))); err != nil && name != "zlib" {
+		if err := m.decode(&want, bytes.NewReader(data), window(int64(len(data)))); err != nil && name != "zlib" {
 			t.Fatal(name, err)
 		}
 		step := 1
@@ -72,7 +72,7 @@ func TestDamaged(t *testing.T) {
 			step = 13
 		}
 		for n := 0; n < len(data); n += step {
-			if m.decode(io.Discard, bytes.NewReader(data[:n]), int64(len(data))) == nil {
+			if m.decode(io.Discard, bytes.NewReader(data[:n]), window(int64(len(data)))) == nil {
 				t.Errorf("%s: the first %d of %d bytes were accepted", name, n, len(data))
 			}
 		}
@@ -80,7 +80,7 @@ func TestDamaged(t *testing.T) {
 			for bit := i % 3; bit < 8; bit += 5 {
 				data[i] ^= 1 << bit
 				var got bytes.Buffer
-				err := m.decode(&limited{&got, 1 << 20}, bytes.NewReader(data), int64(len(data)))
+				err := m.decode(&limited{&got, 1 << 20}, bytes.NewReader(data), window(int64(len(data))))
 				if err == nil && name != "lzma" && name != "lz4" && !bytes.Equal(got.Bytes(), want.Bytes()) {
 					t.Errorf("%s: bit %d of byte %d makes another content and no error", name, bit, i)
 				}
@@ -117,16 +117,20 @@ func TestSettings(t *testing.T) {
 		for _, m := range methods {
 			if m.name == filepath.Ext(name)[1:] {
 				sum := crc32.NewIEEE()
-				if err := m.decode(sum, bytes.NewReader(data), int64(len(data))); err != nil || sum.Sum32() != 0xfd26e673 { // as make.py says
+				if err := m.decode(sum, bytes.NewReader(data), window(int64(len(data)))); err != nil || sum.Sum32() != 0xfd26e673 { // as make.py says
 					t.Errorf("%s: %#x, %v", name, sum.Sum32(), err)
 				}
 			}
 		}
 	}
+	p, err := Open("testdata/dictionary.xz") // asks for 512 MB, and has one byte
+	if err != nil || p.Size != 1 {
+		t.Error(p, err)
+	}
 	for name, want := range map[string]string{
-		"sha256.xz":     "compressed with xz: xz: its checksum is SHA-256: compress it with --check=crc64, the default",
-		"filter.xz":     "compressed with xz: xz: it uses another filter than LZMA2: compress it without options",
-		"dictionary.xz": "compressed with xz: lzma: it needs a dictionary of 536870912 bytes, more than 268435456: compress it with level 9 or lower",
+		"sha256.xz": "compressed with xz: xz: its checksum is SHA-256: compress it with --check=crc64, the default",
+		"filter.xz": "compressed with xz: xz: it uses another filter than LZMA2: compress it without options",
+		"far.xz":    "compressed with xz: lzma: it needs a dictionary of 16777216 bytes, more than the 8388608 that so small a file gets: compress it with level 6 or lower",
 	} {
 		if _, err := Open("testdata/" + name); err == nil || err.Error() != want {
 			t.Errorf("%s:\ngot  %v\nwant %s", name, err, want)

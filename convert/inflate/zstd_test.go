@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/edge-infer/edge-infer/convert/inflate/zstd"
 )
 
 // What the program zstd wrote: two frames, a window larger than is read, and a file of a few thousand bytes that would become 70 MB.
@@ -49,7 +51,7 @@ func TestZstdDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want bytes.Buffer
-	if err := unzstd(&want, bytes.NewReader(data), int64(len(data))); err != nil {
+	if err := zstd.Decode(&want, bytes.NewReader(data), window(int64(len(data)))); err != nil {
 		t.Fatal(err)
 	}
 	whole := map[int]bool{0: true} // a frame may end where the next begins
@@ -59,7 +61,7 @@ func TestZstdDamaged(t *testing.T) {
 		}
 	}
 	for n := range data {
-		if err := unzstd(io.Discard, bytes.NewReader(data[:n]), int64(len(data))); (err == nil) != whole[n] {
+		if err := zstd.Decode(io.Discard, bytes.NewReader(data[:n]), window(int64(len(data)))); (err == nil) != whole[n] {
 			t.Errorf("the first %d of %d bytes: %v", n, len(data), err)
 		}
 	}
@@ -67,7 +69,7 @@ func TestZstdDamaged(t *testing.T) {
 		bit := i % 8
 		data[i] ^= 1 << bit
 		var got bytes.Buffer
-		if err := unzstd(&limited{&got, 1 << 20}, bytes.NewReader(data), int64(len(data))); err == nil && !bytes.Equal(got.Bytes(), want.Bytes()) {
+		if err := zstd.Decode(&limited{&got, 1 << 20}, bytes.NewReader(data), window(int64(len(data)))); err == nil && !bytes.Equal(got.Bytes(), want.Bytes()) {
 			t.Errorf("bit %d of byte %d makes another content and no error", bit, i)
 		}
 		data[i] ^= 1 << bit

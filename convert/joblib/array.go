@@ -47,15 +47,15 @@ func (f *File) Array(n pickle.Node) (*npy.Array, error) {
 	}
 	switch o.Class.Name {
 	case "_frombuffer":
-		return fromBuffer(o)
+		return f.fromBuffer(o)
 	case "_reconstruct":
-		return reconstruct(o)
+		return f.reconstruct(o)
 	}
 	return nil, errors.New("the description of an array without its numbers")
 }
 
 // fromBuffer reads _frombuffer(bytes, dtype, shape, order).
-func fromBuffer(o *pickle.Object) (*npy.Array, error) {
+func (f *File) fromBuffer(o *pickle.Object) (*npy.Array, error) {
 	if len(o.Args) != 4 {
 		return nil, fmt.Errorf("an array made of %d arguments", len(o.Args))
 	}
@@ -67,11 +67,11 @@ func fromBuffer(o *pickle.Object) (*npy.Array, error) {
 	if err != nil {
 		return nil, err
 	}
-	return fromBytes(o.Args[0], shape, d, o.Args[3] == "F")
+	return f.fromBytes(o.Args[0], shape, d, o.Args[3] == "F")
 }
 
 // reconstruct reads an array by its state.
-func reconstruct(o *pickle.Object) (*npy.Array, error) {
+func (f *File) reconstruct(o *pickle.Object) (*npy.Array, error) {
 	if len(o.Args) > 0 {
 		if c, ok := o.Args[0].(*pickle.Global); !ok || c.Module != "numpy" || c.Name != "ndarray" && c.Name != "memmap" {
 			return nil, fmt.Errorf("an array of the class %s", pickle.Describe(o.Args[0]))
@@ -93,13 +93,16 @@ func reconstruct(o *pickle.Object) (*npy.Array, error) {
 		if d.Kind != 'O' {
 			return nil, fmt.Errorf("an array of %s as a list", d)
 		}
+		if err := f.Take(32 * int64(len(list.Items))); err != nil { // a slot, and a text of its own
+			return nil, err
+		}
 		items := make([]any, len(list.Items))
 		for i, n := range list.Items {
 			items[i] = plainValue(n)
 		}
 		return npy.NewObjects(shape, items)
 	}
-	return fromBytes(state.Items[4], shape, d, state.Items[3] == true)
+	return f.fromBytes(state.Items[4], shape, d, state.Items[3] == true)
 }
 
 // plainValue replaces NumPy's scalars by Go's values.
@@ -114,7 +117,10 @@ func plainValue(n pickle.Node) any {
 	return n
 }
 
-func fromBytes(n pickle.Node, shape []int, d npy.DType, fortran bool) (*npy.Array, error) {
+func (f *File) fromBytes(n pickle.Node, shape []int, d npy.DType, fortran bool) (*npy.Array, error) {
+	if err := f.Take(textBytes(n)); err != nil {
+		return nil, err
+	}
 	src, base, limit, ok := rawBytes(n)
 	if !ok {
 		return nil, fmt.Errorf("the numbers of an array are %s", pickle.Describe(n))

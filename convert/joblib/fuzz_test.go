@@ -2,8 +2,11 @@ package joblib
 
 import (
 	"bytes"
+	"compress/gzip"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/edge-infer/edge-infer/convert/pickle"
@@ -47,6 +50,42 @@ func (f *File) arrays(n pickle.Node, seen map[pickle.Node]bool) {
 		_, _ = Text(o)
 		_, _ = Int(o)
 		_, _ = Float(o)
+	}
+}
+
+// TestHostile: small files that were packed, and unfold to megabytes of what costs most, stay within the bound that fuzzing holds small
+// files to. (What each method of packing takes is tested in package inflate.)
+func TestHostile(t *testing.T) {
+	const n = 60 << 20
+	for name, data := range map[string]string{
+		"lists":       "(" + strings.Repeat("]", n) + "t.",
+		"marks":       strings.Repeat("(", n) + ".",
+		"long string": "X\x00\x00\x60\x00" + strings.Repeat("a", 6<<20) + ".",
+		"longer":      "X\x00\x00\x00\x01" + strings.Repeat("a", 16<<20) + ".",
+		"long line":   "V" + strings.Repeat("a", 4<<20) + "\n.",
+		"latin":       "T\x00\x00\x20\x00" + strings.Repeat("\xff", 2<<20) + ".",
+		"bytes":       "B\x00\x00\x00\x03" + strings.Repeat("a", 48<<20) + ".",
+		"text of array": "cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n\x85R(K\x01J\x00\x00\x30\x00\x85cnumpy\ndtype\nX\x02\x00\x00\x00i1\x85R\x89" +
+			"X\x00\x00\x30\x00" + strings.Repeat("a", 3<<20) + "tb.",
+	} {
+		t.Run(name, func(t *testing.T) {
+			var packed bytes.Buffer
+			w := gzip.NewWriter(&packed)
+			if _, err := io.WriteString(w, "\x80\x02"+data); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			fuzztest.Bounded(t, packed.Len(), func() {
+				file, err := Read("f", bytes.NewReader(packed.Bytes()), int64(packed.Len()))
+				if err == nil {
+					file.arrays(file.Root, map[pickle.Node]bool{})
+					file.Close()
+				}
+				t.Log(err)
+			})
+		})
 	}
 }
 

@@ -30,6 +30,7 @@ type File struct {
 
 	plain  *inflate.Plain
 	inline map[*pickle.Object]inlined
+	room   int64 // bytes that may still be allocated for it
 }
 
 // inlined is what follows a NumpyArrayWrapper.
@@ -40,6 +41,15 @@ type inlined struct {
 
 // Close closes the file; arrays cannot be read afterwards.
 func (f *File) Close() error { return f.plain.Close() }
+
+// Take is asked before n bytes are allocated for what the file describes: a small one that was compressed may describe much.
+func (f *File) Take(n int64) error {
+	if f.room -= n; f.room >= 0 {
+		return nil
+	}
+	return f.Fail(nil, fmt.Sprintf("its %d bytes describe more than such a file may take of memory", f.plain.Packed),
+		"if the data is really that regular, save it without compression")
+}
 
 // mayCall allows what pickles of scikit-learn call beyond what package pickle knows. The calls are kept, not made.
 func mayCall(module, name string) bool {
@@ -83,7 +93,7 @@ func unreadable(path string, err error) error {
 }
 
 func read(path string, plain *inflate.Plain) (*File, error) {
-	f := &File{Path: path, Method: plain.Method, Joblib: plain.Method != "", plain: plain, inline: map[*pickle.Object]inlined{}}
+	f := &File{Path: path, Method: plain.Method, Joblib: plain.Method != "", plain: plain, inline: map[*pickle.Object]inlined{}, room: plain.Room()}
 	if err := f.parse(); err != nil {
 		plain.Close()
 		return nil, err
@@ -98,7 +108,7 @@ func (f *File) parse() error {
 	}
 	var err error
 	var end int64
-	f.Root, end, err = pickle.Read(f.plain, f.plain.Size, pickle.Options{Call: mayCall, Built: f.built, Budget: 8*f.plain.Packed + 16<<20})
+	f.Root, end, err = pickle.Read(f.plain, f.plain.Size, pickle.Options{Call: mayCall, Built: f.built, Budget: &f.room})
 	if err != nil {
 		var refused *pickle.RefusedError
 		if errors.As(err, &refused) {
@@ -319,6 +329,15 @@ func rawBytes(n pickle.Node) (src io.ReaderAt, base, limit int64, ok bool) {
 		}
 	}
 	return nil, 0, 0, false
+}
+
+// textBytes is how long the text is that stands for bytes, 0 where they lie in the file.
+func textBytes(n pickle.Node) int64 {
+	if o, ok := n.(*pickle.Object); ok && len(o.Args) > 0 {
+		n = o.Args[0]
+	}
+	text, _ := n.(string)
+	return int64(len(text))
 }
 
 func latin1(s string) (io.ReaderAt, int64, int64, bool) {

@@ -15,10 +15,10 @@ import (
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
 )
 
-// Data is a file in memory, still sparse: 12 bytes a value.
+// Data is a file in memory, still sparse: 12 bytes a value and 12 a row.
 type Data struct {
-	Labels []string // whole numbers as such, others as they are in the file
-	Cols   int      // the highest index
+	Labels []float64
+	Cols   int // the highest index
 
 	start  []uint32 // of each row in columns and values
 	column []int32  // from 0
@@ -52,8 +52,7 @@ func Read(r io.Reader, path string) (*Data, error) {
 	in := &counter{r: r}
 	lines := bufio.NewScanner(in)
 	lines.Buffer(make([]byte, 1<<16), maxLine)
-	d := &Data{Labels: make([]string, 0, rows), start: make([]uint32, 1, rows+1), column: make([]int32, 0, values), value: make([]float64, 0, values)}
-	labels := checkpoint.Interner{}
+	d := &Data{Labels: make([]float64, 0, rows), start: make([]uint32, 1, rows+1), column: make([]int32, 0, values), value: make([]float64, 0, values)}
 	line := 0
 	fail := func(do, format string, args ...any) error {
 		return lineError(path, line, do, format, args...)
@@ -112,11 +111,7 @@ func Read(r io.Reader, path string) (*Data, error) {
 			d.column, d.value = append(d.column, int32(index-1)), append(d.value, value)
 		}
 		d.Cols = max(d.Cols, last)
-		name := first
-		if label == math.Trunc(label) && math.Abs(label) < 1<<53 { // +1 and 1.0 are 1
-			name = strconv.FormatInt(int64(label), 10)
-		}
-		d.Labels = append(d.Labels, labels.Keep(name))
+		d.Labels = append(d.Labels, label)
 		d.start = append(d.start, uint32(len(d.column)))
 	}
 	if err := lines.Err(); err != nil {

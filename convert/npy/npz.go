@@ -17,16 +17,24 @@ type File struct {
 	Path  string
 	Names []string // in the order of the file
 
-	arrays  map[string]*Array
-	refused map[string]error // of arrays that cannot be read
+	src     io.ReaderAt
+	size    int64
+	members map[string]*zip.File
+	arrays  map[string]opened
 	closers []io.Closer
+}
+
+// opened is an array that was asked for, or why it cannot be read.
+type opened struct {
+	array *Array
+	err   error
 }
 
 // maxMembers bounds the arrays of an archive.
 const maxMembers = 1 << 12
 
-// Open opens a .npy file or a .npz archive, told by how it begins. Members that are compressed are decompressed now, those
-// that are stored stay in the file.
+// Open opens a .npy file or a .npz archive, told by how it begins. Members that are compressed are decompressed when they are asked
+// for, those that are stored stay in the file.
 func Open(path string) (*File, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -48,7 +56,7 @@ func Open(path string) (*File, error) {
 
 // ReadFile is Open for what is open already; it does not close src.
 func ReadFile(path string, src io.ReaderAt, size int64) (*File, error) {
-	f := &File{Path: path, arrays: map[string]*Array{}, refused: map[string]error{}}
+	f := &File{Path: path, src: src, size: size, members: map[string]*zip.File{}, arrays: map[string]opened{}}
 	var head [4]byte
 	n, err := src.ReadAt(head[:min(size, 4)], 0)
 	if err != nil && err != io.EOF {
@@ -59,7 +67,7 @@ func ReadFile(path string, src io.ReaderAt, size int64) (*File, error) {
 		if err != nil {
 			return nil, f.fail(err, "it is not an array that can be read")
 		}
-		f.Names, f.arrays[""] = []string{""}, a
+		f.Names, f.arrays[""] = []string{""}, opened{array: a}
 		return f, nil
 	}
 	archive, err := zip.NewReader(src, size)
@@ -69,34 +77,20 @@ func ReadFile(path string, src io.ReaderAt, size int64) (*File, error) {
 	if len(archive.File) > maxMembers {
 		return nil, f.fail(nil, fmt.Sprintf("it has %d members, more than %d", len(archive.File), maxMembers))
 	}
-	if err := f.members(src, size, archive); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-func (f *File) members(src io.ReaderAt, size int64, archive *zip.Reader) error {
 	for _, member := range archive.File {
 		name, ok := strings.CutSuffix(member.Name, ".npy")
 		if !ok {
 			continue
 		}
-		if f.arrays[name] != nil || f.refused[name] != nil {
-			return f.fail(nil, fmt.Sprintf("it has the array %.40q twice", name))
+		if f.members[name] != nil {
+			return nil, f.fail(nil, fmt.Sprintf("it has the array %.40q twice", name))
 		}
-		f.Names = append(f.Names, name)
-		a, err := f.member(src, size, member)
-		if err != nil {
-			f.refused[name] = f.fail(err, fmt.Sprintf("the array %.40q", name))
-			continue
-		}
-		f.arrays[name] = a
+		f.Names, f.members[name] = append(f.Names, name), member
 	}
 	if len(f.Names) == 0 {
-		return f.fail(nil, "it is a zip archive without arrays")
+		return nil, f.fail(nil, "it is a zip archive without arrays")
 	}
-	return nil
+	return f, nil
 }
 
 //go:noinline
@@ -109,7 +103,16 @@ func (f *File) fail(err error, reason string) error {
 }
 
 // Array gives the array of a name: nil for one that is not there, an error for one that cannot be read.
-func (f *File) Array(name string) (*Array, error) { return f.arrays[name], f.refused[name] }
+func (f *File) Array(name string) (*Array, error) {
+	known, ok := f.arrays[name]
+	if m := f.members[name]; m != nil && !ok {
+		if known.array, known.err = f.member(m); known.err != nil {
+			known.err = f.fail(known.err, fmt.Sprintf("the array %.40q", name))
+		}
+		f.arrays[name] = known
+	}
+	return known.array, known.err
+}
 
 // Close closes the file; arrays cannot be read afterwards.
 func (f *File) Close() error {
@@ -122,20 +125,20 @@ func (f *File) Close() error {
 }
 
 // member reads one array of an archive: a stored one in place.
-func (f *File) member(src io.ReaderAt, size int64, m *zip.File) (*Array, error) {
+func (f *File) member(m *zip.File) (*Array, error) {
 	at, err := m.DataOffset()
 	if err != nil {
 		return nil, err
 	}
-	if packed := m.CompressedSize64; at > size || packed > uint64(size-at) {
-		return nil, fmt.Errorf("it claims %d bytes where %d are left", packed, max(size-at, 0))
+	if packed := m.CompressedSize64; at > f.size || packed > uint64(f.size-at) {
+		return nil, fmt.Errorf("it claims %d bytes where %d are left", packed, max(f.size-at, 0))
 	}
 	if m.Method == zip.Store {
 		if m.UncompressedSize64 != m.CompressedSize64 {
 			return nil, errors.New("it is stored, and its two sizes differ")
 		}
 		length := int64(m.CompressedSize64)
-		return Read(io.NewSectionReader(src, at, length), length)
+		return Read(io.NewSectionReader(f.src, at, length), length)
 	}
 	plain, err := inflate.Spool("", strings.NewReader(""), int64(m.CompressedSize64), func(dst io.Writer, _ io.Reader) error {
 		r, err := m.Open()

@@ -1,6 +1,7 @@
 package pickle
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -8,14 +9,15 @@ import (
 	"io"
 	"math"
 	"strings"
+	"unsafe"
 )
 
 // Options for Read.
 type Options struct {
 	// Call lets further globals be called (kept as inert Objects), beside those that every model needs.
 	Call func(module, name string) bool
-	// Budget is how many bytes the nodes may take. 0 = 8 times the pickle's length + 16 MB.
-	Budget int64
+	// Budget, if not nil, is how many bytes may be allocated, and then how many are left. Without it: 8 times the pickle's length + 15 MB.
+	Budget *int64
 	// Built, if not nil, is called after each BUILD with the object that got its state: joblib writes the bytes of an array
 	// into the pickle right behind the object that describes it. Built moves in.Pos behind them.
 	Built func(o *Object, in *Inline) error
@@ -34,7 +36,7 @@ type Inline struct {
 
 // Pickle reads a whole pickle that lies inside this one. It pays from the same budget; Built is not called for it.
 func (in *Inline) Pickle() (Node, error) {
-	inner := &machine{in: input{src: in.Source, size: in.Size, pos: in.Pos}, call: in.m.call, memo: make(map[uint64]Node), budget: in.m.budget}
+	inner := &machine{in: input{src: in.Source, size: in.Size, pos: in.Pos}, call: in.m.call, budget: in.m.budget - costMachine}
 	n, err := inner.run()
 	in.m.budget, in.Pos = inner.budget, inner.in.pos
 	return n, err
@@ -71,12 +73,13 @@ func (e *RefusedError) Error() string {
 // node that the pickle stands for and where the pickle ends.
 //
 // Every length is compared with the bytes that remain before it is used. Because an opcode of one byte
-// can make a node of fifty, the size of all nodes together is counted too and bounded by Options.Budget.
+// can make a node of fifty, what is allocated is counted too, with what grew and was left behind, and bounded by Options.Budget.
 func Read(src io.ReaderAt, size int64, options Options) (Node, int64, error) {
 	m := &machine{in: input{src: src, size: size}, call: options.Call, built: options.Built, persistent: options.Persistent,
-		memo: make(map[uint64]Node), budget: options.Budget}
-	if m.budget <= 0 {
-		m.budget = 8*size + 16<<20
+		budget: 8*size + 15<<20}
+	if options.Budget != nil {
+		m.budget = *options.Budget
+		defer func() { *options.Budget = m.budget }()
 	}
 	n, err := m.run()
 	return n, m.in.pos, err
@@ -154,29 +157,35 @@ func (in *input) uint(n int) (uint64, error) {
 	return binary.LittleEndian.Uint64(b[:]), nil
 }
 
-// machine is the stack machine. Costs are counts of the bytes that nodes keep in memory, on the high side. A
-// place on the stack is paid for when the stack first grows to it.
+// machine is the stack machine.
 type machine struct {
 	in         input
 	call       func(module, name string) bool
 	built      func(o *Object, in *Inline) error
 	persistent func(id Node) Node
 	stack      []Node
-	high       int   // how high the stack has been
-	marks      []int // heights of the stack where a MARK was set
-	deep       int   // how many marks there have been at a time
-	memo       map[uint64]Node
+	marks      []int  // heights of the stack where a MARK was set
+	deep       int    // how many marks there have been at a time
+	memo       []Node // by index; unset{} where none was put
+	memos      int    // how many of them were put
 	budget     int64
 	at         int64 // offset of the opcode, for errors
 }
 
+// unset is in the memo what was not put there.
+type unset struct{}
+
+// Costs are counts of the bytes that are allocated, on the high side.
 const (
-	costSlot   = 24  // an interface in a slice that grows by quarters
-	costBox    = 16  // what an interface points to, a number; a mark
-	costString = 16  // a string's header, boxed
-	costNode   = 64  // a container without items
-	costObject = 192 // an Object
-	costMemo   = 96  // an entry of a map
+	costSlot    = 24   // an item in a slice that is made once
+	costBox     = 16   // what an interface points to, a number
+	costMark    = 48   // a mark, in a slice that grows by quarters
+	costString  = 16   // a string's header, boxed
+	costNode    = 64   // a container without items
+	costObject  = 192  // an Object
+	costMachine = 6144 // the machine of a pickle in a pickle
+	costInline  = 1024 // what the reader keeps of an array between opcodes
+	costOutside = 512  // what the reader keeps of something stored outside
 )
 
 //go:noinline
@@ -192,12 +201,24 @@ func (m *machine) spend(n int64) error {
 }
 
 func (m *machine) push(n Node, cost int64) error {
-	m.stack = append(m.stack, n)
-	if len(m.stack) > m.high {
-		m.high = len(m.stack)
-		cost += costSlot
+	var err error
+	if m.stack, err = room(m, m.stack, 1); err != nil {
+		return err
 	}
+	m.stack = append(m.stack, n)
 	return m.spend(cost)
+}
+
+// room makes room for n more items of s and pays for it. It doubles: so all that was left behind is no more than what there is.
+func room[T Node | Pair](m *machine, s []T, n int) ([]T, error) {
+	if n <= cap(s)-len(s) {
+		return s, nil
+	}
+	size := max(len(s)+n, 2*cap(s))
+	if err := m.spend(int64(size) * int64(unsafe.Sizeof(*new(T)))); err != nil {
+		return s, err
+	}
+	return append(make([]T, 0, size), s...), nil
 }
 
 // floor is the height below which the stack is not to be touched: that of the last mark.
@@ -259,17 +280,29 @@ func (m *machine) text(n int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := m.spend(length + costString); err != nil {
+	return m.take(length)
+}
+
+// take reads a string of n bytes, which are there.
+func (m *machine) take(n int64) (string, error) {
+	if err := m.spend(n + costString); err != nil {
 		return "", err
 	}
-	if length > math.MaxInt {
-		return "", m.fail("a string of %d bytes is too long for this machine", length)
+	if n > math.MaxInt {
+		return "", m.fail("a string of %d bytes is too long for this machine", n)
 	}
-	b := make([]byte, length)
-	if err := m.in.read(b); err != nil {
-		return "", err
+	var b strings.Builder
+	b.Grow(int(n))
+	for b.Len() < int(n) {
+		c, err := m.in.chunk()
+		if err != nil {
+			return "", err
+		}
+		c = c[:min(len(c), int(n)-b.Len())]
+		b.Write(c)
+		m.in.pos += int64(len(c))
 	}
-	return string(b), nil
+	return b.String(), nil
 }
 
 // bytes skips over bytes whose length takes n bytes.
@@ -285,23 +318,22 @@ func (m *machine) bytes(n int) (*Bytes, error) {
 
 // line reads up to a newline, for the opcodes of protocol 0.
 func (m *machine) line() (string, error) {
-	var b []byte
+	start := m.in.pos
 	for {
 		c, err := m.in.chunk()
 		if err != nil {
 			return "", err
 		}
-		for i, x := range c {
-			if x == '\n' {
-				m.in.pos += int64(i) + 1
-				return string(append(b, c[:i]...)), nil
-			}
+		i := bytes.IndexByte(c, '\n')
+		if i < 0 {
+			m.in.pos += int64(len(c))
+			continue
 		}
-		if err := m.spend(2 * int64(len(c))); err != nil {
-			return "", err
-		}
-		b = append(b, c...)
-		m.in.pos += int64(len(c))
+		n := m.in.pos + int64(i) - start
+		m.in.pos = start
+		s, err := m.take(n)
+		m.in.pos++ // the newline
+		return s, err
 	}
 }
 
@@ -310,10 +342,10 @@ func (m *machine) name(module, name string) (*Global, error) {
 	if r, ok := renamed[module]; ok {
 		module = r
 	}
-	g := &Global{Module: module, Name: name}
 	if module == "" || name == "" || len(module)+len(name) > 1000 {
-		return nil, m.fail("a global has the name %q", clip(g.String()))
+		return nil, m.fail("a global has the name %q", clip(clip(module)+"."+clip(name)))
 	}
+	g := &Global{Module: module, Name: name}
 	if !mayName(g) {
 		return nil, &RefusedError{Offset: m.at, Name: clip(g.String())}
 	}
@@ -322,15 +354,16 @@ func (m *machine) name(module, name string) (*Global, error) {
 
 // clip keeps names in messages short and printable.
 func clip(s string) string {
-	s = strings.ToValidUTF8(s, "?")
+	const most = 80
+	s = strings.ToValidUTF8(s[:min(len(s), 2*most)], "?")
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return '?'
 		}
 		return r
 	}, s)
-	if len(s) > 80 {
-		s = strings.ToValidUTF8(s[:80], "") + "..."
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "..."
 	}
 	return s
 }
@@ -340,7 +373,7 @@ func (m *machine) outside(id Node, cost int64) error {
 	if m.persistent == nil {
 		return m.push(&Persistent{id}, costNode+cost)
 	}
-	return m.push(m.persistent(id), costNode+cost)
+	return m.push(m.persistent(id), costOutside+cost)
 }
 
 // reduce makes the Object that stands for class(*args).
@@ -352,7 +385,7 @@ func (m *machine) reduce(class Node, args []Node) (Node, error) {
 	if !mayCall(g, m.call) {
 		return nil, &RefusedError{Offset: m.at, Name: clip(g.String())}
 	}
-	o := &Object{Class: g, Called: true, Args: args}
+	called := true
 	// copyreg._reconstructor(class, base, state) and copyreg.__newobj__(class, *args) are how protocols 0
 	// and 1 spell NEWOBJ.
 	if g.Module == "copyreg" {
@@ -363,9 +396,9 @@ func (m *machine) reduce(class Node, args []Node) (Node, error) {
 		if !ok {
 			return nil, m.fail("%s of %s, which is not a class", g, Describe(args[0]))
 		}
-		o = &Object{Class: c, Args: args[1:]}
+		g, args, called = c, args[1:], false
 	}
-	return o, m.spend(costObject)
+	return &Object{Class: g, Called: called, Args: args}, m.spend(costObject)
 }
 
 // newObject makes the Object that stands for class.__new__(class, *args, **kwargs).
@@ -401,21 +434,31 @@ func (m *machine) build(target, state Node) error {
 	if in.Pos < m.in.pos || in.Pos > m.in.size {
 		return m.fail("what follows %s goes beyond the end", clip(o.Class.String()))
 	}
+	if in.Pos == m.in.pos {
+		return nil
+	}
 	m.in.pos = in.Pos
-	return nil
+	return m.spend(costInline)
 }
 
-// appendTo appends to a list or an object that is one.
+// appendTo appends to a list, a set or an object that is one.
 func (m *machine) appendTo(target Node, items ...Node) error {
+	var list *[]Node
 	switch t := target.(type) {
 	case *List:
-		t.Items = append(t.Items, items...)
+		list = &t.Items
+	case *Set:
+		list = &t.Items
 	case *Object:
-		t.Items = append(t.Items, items...)
+		list = &t.Items
 	default:
 		return m.fail("it appends to %s", Describe(target))
 	}
-	return m.spend(costSlot * int64(len(items)))
+	var err error
+	if *list, err = room(m, *list, len(items)); err == nil {
+		*list = append(*list, items...)
+	}
+	return err
 }
 
 // setItems sets keys and values, alternating, in a dict or an object that is one.
@@ -432,27 +475,44 @@ func (m *machine) setItems(target Node, items ...Node) error {
 	default:
 		return m.fail("it sets items of %s", Describe(target))
 	}
+	var err error
+	if *pairs, err = room(m, *pairs, len(items)/2); err != nil {
+		return err
+	}
 	for i := 0; i < len(items); i += 2 {
 		*pairs = append(*pairs, Pair{items[i], items[i+1]})
 	}
-	return m.spend(costSlot * int64(len(items)))
+	return nil
 }
 
-func (m *machine) put(index uint64) error {
+func (m *machine) put(index int64) error {
 	n, err := m.top()
 	if err != nil {
 		return err
 	}
+	if more := index + 1 - int64(len(m.memo)); more > 0 {
+		if more > m.budget {
+			return m.spend(more)
+		}
+		if m.memo, err = room(m, m.memo, int(more)); err != nil {
+			return err
+		}
+		for range more {
+			m.memo = append(m.memo, unset{})
+		}
+	}
+	if m.memo[index] == (unset{}) {
+		m.memos++
+	}
 	m.memo[index] = n
-	return m.spend(costMemo)
+	return nil
 }
 
-func (m *machine) get(index uint64) error {
-	n, ok := m.memo[index]
-	if !ok {
+func (m *machine) get(index int64) error {
+	if index >= int64(len(m.memo)) || m.memo[index] == (unset{}) {
 		return m.fail("it uses memo %d, which was not set", index)
 	}
-	return m.push(n, 0)
+	return m.push(m.memo[index], 0)
 }
 
 // integer gives an int64 where the number fits, else a Long; b is little-endian two's complement.

@@ -53,7 +53,7 @@ func (m *machine) step(op byte) error {
 		m.marks = append(m.marks, len(m.stack))
 		if len(m.marks) > m.deep {
 			m.deep = len(m.marks)
-			return m.spend(costBox)
+			return m.spend(costMark)
 		}
 		return nil
 	case '0': // POP, which takes a mark away if that is on top
@@ -173,10 +173,6 @@ func (m *machine) step(op byte) error {
 		if op == 'u' {
 			return m.setItems(target, items...)
 		}
-		if s, ok := target.(*Set); ok && op == 0x90 {
-			s.Items = append(s.Items, items...)
-			return m.spend(costSlot * int64(len(items)))
-		}
 		return m.appendTo(target, items...)
 
 	case 'p', 'q', 'r', 0x94, 'g', 'h', 'j':
@@ -196,14 +192,14 @@ func (m *machine) step(op byte) error {
 func (m *machine) memory(op byte) error {
 	switch op {
 	case 0x94: // MEMOIZE
-		return m.put(uint64(len(m.memo)))
+		return m.put(int64(m.memos))
 	case 'p', 'g': // PUT, GET
 		line, err := m.line()
 		if err != nil {
 			return err
 		}
-		index, err := strconv.ParseUint(strings.TrimSpace(line), 10, 32)
-		if err != nil {
+		index, err := strconv.ParseInt(strings.TrimSpace(line[:min(len(line), 40)]), 10, 64)
+		if err != nil || index < 0 || index > math.MaxUint32 {
 			return m.fail("%q is not a memo index", clip(line))
 		}
 		if op == 'p' {
@@ -220,9 +216,9 @@ func (m *machine) memory(op byte) error {
 		return err
 	}
 	if op == 'q' || op == 'r' {
-		return m.put(index)
+		return m.put(int64(index))
 	}
-	return m.get(index)
+	return m.get(int64(index))
 }
 
 // object executes the opcodes that name, call and make things.
@@ -380,6 +376,9 @@ func (m *machine) number(op byte) (Node, error) {
 		return nil, err
 	}
 	text := strings.TrimSpace(line)
+	if len(text) > maxDigits {
+		return nil, m.fail("%q is not a number", clip(line))
+	}
 	if op == 'F' { // FLOAT
 		v, err := strconv.ParseFloat(text, 64)
 		if err != nil && !errors.Is(err, strconv.ErrRange) {
@@ -398,7 +397,7 @@ func (m *machine) number(op byte) (Node, error) {
 	if err == nil {
 		return v, nil
 	}
-	if !errors.Is(err, strconv.ErrRange) || len(text) > maxDigits {
+	if !errors.Is(err, strconv.ErrRange) {
 		return nil, m.fail("%q is not an integer", clip(line))
 	}
 	return Long(text), m.spend(int64(len(text)))
@@ -414,17 +413,12 @@ func (m *machine) str(op byte) (string, error) {
 	case 0x8d: // BINUNICODE8
 		return m.text(8)
 	case 'U': // SHORT_BINSTRING: Python 2's str; as Latin-1, the way that joblib and numpy ask for
-		s, err := m.text(1)
-		return latin1(s), err
+		return m.latin1(m.text(1))
 	case 'T': // BINSTRING
-		s, err := m.text(4)
-		return latin1(s), err
+		return m.latin1(m.text(4))
 	}
 	line, err := m.line()
 	if err != nil {
-		return "", err
-	}
-	if err := m.spend(4*int64(len(line)) + costString); err != nil {
 		return "", err
 	}
 	if op == 'V' { // UNICODE
@@ -439,23 +433,34 @@ func (m *machine) str(op byte) (string, error) {
 }
 
 // latin1 gives the text of bytes that are code points each.
-func latin1(s string) string {
-	for i := 0; i < len(s); i++ {
-		if s[i] >= 0x80 {
-			var b strings.Builder
-			for j := 0; j < len(s); j++ {
-				b.WriteRune(rune(s[j]))
-			}
-			return b.String()
-		}
+func (m *machine) latin1(s string, err error) (string, error) {
+	high := int64(0)
+	for i := range len(s) {
+		high += int64(s[i] >> 7)
 	}
-	return s
+	if err != nil || high == 0 {
+		return s, err
+	}
+	size := int64(len(s)) + high
+	if err := m.spend(size); err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	b.Grow(int(size))
+	for i := range len(s) {
+		b.WriteRune(rune(s[i]))
+	}
+	return b.String(), nil
 }
 
 // unescape reads the escapes of a Python string: only \u and \U with raw (raw-unicode-escape), else those
 // of a literal. Bytes are Latin-1.
 func (m *machine) unescape(s string, raw bool) (string, error) {
+	if err := m.spend(2 * int64(len(s))); err != nil {
+		return "", err
+	}
 	var b strings.Builder
+	b.Grow(2 * len(s)) // a byte becomes two, an escape fewer than it has
 	for i := 0; i < len(s); i++ {
 		if s[i] != '\\' {
 			b.WriteRune(rune(s[i]))
@@ -469,11 +474,16 @@ func (m *machine) unescape(s string, raw bool) (string, error) {
 			return "", m.fail("a string ends in a backslash")
 		}
 		i++
-		digits := map[byte]int{'u': 4, 'U': 8}
-		if !raw {
-			digits = map[byte]int{'x': 2}
+		n := 0 // hexadecimal digits that follow
+		switch c := s[i]; {
+		case raw && c == 'u':
+			n = 4
+		case raw && c == 'U':
+			n = 8
+		case !raw && c == 'x':
+			n = 2
 		}
-		if n := digits[s[i]]; n > 0 {
+		if n > 0 {
 			if len(s)-i-1 < n {
 				return "", m.fail("an escape in a string is cut short")
 			}

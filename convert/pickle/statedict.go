@@ -7,6 +7,9 @@ import (
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
 )
 
+// maxTensors bounds the tensors of a file. Large language models have some thousand.
+const maxTensors = 1 << 14
+
 // wrappers are the keys under which training programs put the state dict, in the order tried.
 var wrappers = []string{"state_dict", "model_state_dict", "model", "module", "net"}
 
@@ -57,9 +60,19 @@ func (f *TorchFile) stateDict(c *checkpoint.Checkpoint) error {
 			}
 		}
 	}
-	if !hasTensors(tensors) {
-		return f.fail("", f.at, "save model.state_dict() instead", nil, "it has no tensors by name; its keys are %s", keys(root))
+	count := 0
+	for _, p := range tensors.Pairs {
+		if IsTensor(p.Value) {
+			count++
+		}
 	}
+	switch {
+	case count == 0:
+		return f.fail("", f.at, "save model.state_dict() instead", nil, "it has no tensors by name; its keys are %s", keys(root))
+	case count > maxTensors: // a name for a tensor that is there takes a few bytes, and some hundred of memory
+		return f.fail("", f.at, "", nil, "it has %d tensors, more than %d", count, maxTensors)
+	}
+	c.Grow(count)
 	for _, p := range tensors.Pairs {
 		if !IsTensor(p.Value) {
 			continue

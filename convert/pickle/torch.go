@@ -86,8 +86,7 @@ func (f *TorchFile) load(size int64) error {
 	}
 	f.at = pickle.offset
 	// Only the pickle is checked against its CRC: storages are read later, a few rows at a time.
-	node, end, err := Read(io.NewSectionReader(f.file, pickle.offset, pickle.size), pickle.size,
-		Options{Budget: 8*size + 16<<20})
+	node, end, err := Read(io.NewSectionReader(f.file, pickle.offset, pickle.size), pickle.size, Options{})
 	if err != nil {
 		return f.pickleError(err)
 	}
@@ -375,16 +374,18 @@ func (f *TorchFile) resolve(name string, n Node) (e extent, dtype string, err er
 	if err != nil {
 		return e, "", err
 	}
-	what := fmt.Sprintf("member %q", clip("data/"+id.key))
-	if f.legacy {
-		what = fmt.Sprintf("storage %q", clip(id.key))
+	what := func() string {
+		if f.legacy {
+			return fmt.Sprintf("storage %q", clip(id.key))
+		}
+		return fmt.Sprintf("member %q", clip("data/"+id.key))
 	}
 	e, ok = f.storage[id.key]
 	if !ok {
-		return bad("its data, %s, is not in the file", what)
+		return bad("its data, %s, is not in the file", what())
 	}
 	if id.count > e.size/id.size {
-		return bad("its storage has %d elements of %d bytes, but %s has %d bytes", id.count, id.size, what, e.size)
+		return bad("its storage has %d elements of %d bytes, but %s has %d bytes", id.count, id.size, what(), e.size)
 	}
 	e.size = id.count * id.size
 	if id.view != nil {

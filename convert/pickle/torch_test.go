@@ -286,3 +286,32 @@ func FuzzState(f *testing.F) {
 		fuzztest.Bounded(t, len(data), func() { _, _ = torchBytes(data) })
 	})
 }
+
+// TestTorchHostile: megabytes of the smallest members and tensors stay within the bound that fuzzing holds small files to.
+func TestTorchHostile(t *testing.T) {
+	const n = maxTensors - 1
+	names := func(each func(i int) string) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "U\x04%c%c%c%c%s", 'a'+i>>12, 'a'+i>>8&15, 'a'+i>>4&15, 'a'+i&15, each(i))
+		}
+		return b.String()
+	}
+	one := tensor(storage + "K\x00K\x02K\x03\x86K\x03K\x01\x86" + rest)
+	at := strings.LastIndex(one, "s.")
+	var members []member
+	for i := range n {
+		members = append(members, member{fmt.Sprintf("a/data/%x", i), ""})
+	}
+	for name, data := range map[string][]byte{
+		"names of a tensor": archive(t, member{"a/data.pkl", one[:at] + "q\xffs(" + names(func(int) string { return "h\xff" }) + "u."}, member{"a/data/0", strings.Repeat("\x00\x00\x80\x3f", 6)}),
+		"members":           archive(t, append(members, member{"a/data.pkl", one})...),
+	} {
+		t.Run(name, func(t *testing.T) {
+			fuzztest.Bounded(t, len(data), func() {
+				_, err := torchBytes(data)
+				t.Log(len(data), err)
+			})
+		})
+	}
+}

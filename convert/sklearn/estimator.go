@@ -44,6 +44,9 @@ func (m *Model) estimator(f *fields) error {
 	if !m.X.DType.IsNumber() {
 		return m.fail("", "_fit_X of its %s has elements of type %s, which are not numbers", name(f.o), m.X.DType)
 	}
+	if m.X.Cols() > maxCols {
+		return m.fail("select columns first", "_fit_X of its %s has %d columns, more than %d", name(f.o), m.X.Cols(), maxCols)
+	}
 	if m.X.Rows() == 0 {
 		return m.fail("fit it with data", "_fit_X of its %s has the shape %v", name(f.o), m.X.Shape)
 	}
@@ -149,6 +152,13 @@ func (m *Model) outputs(f *fields) error {
 	if y.Rows() != m.X.Rows() {
 		return m.fail("", "_y of its %s has %d rows, _fit_X %d", name(f.o), y.Rows(), m.X.Rows())
 	}
+	size := int64(4) // of a label
+	if m.Class == Regressor {
+		size = 8
+	}
+	if err := m.file.Take(int64(y.Cols()) * (256 + size*int64(y.Rows()))); err != nil {
+		return err
+	}
 	m.Outputs = make([]Output, y.Cols())
 	if m.Class == Regressor {
 		for j := range m.Outputs {
@@ -208,7 +218,11 @@ func (m *Model) classes(f *fields, o *Output, n pickle.Node) error {
 	if err != nil {
 		return err
 	}
-	seen := make(map[string]bool, min(a.Rows(), 1<<16))
+	if err := m.file.Take(int64(a.Rows()) * (costText + int64(a.DType.Size))); err != nil {
+		return err
+	}
+	seen := make(map[string]bool, a.Rows())
+	o.Classes = make([]string, 0, a.Rows())
 	for i := range a.Rows() {
 		v, err := a.Value(i, 0)
 		if err != nil {
@@ -245,6 +259,9 @@ func (m *Model) features(f *fields) error {
 		}
 		if a.Rows() != m.X.Cols() {
 			return m.fail("", "its %s names %d features, _fit_X has %d columns", name(o), a.Rows(), m.X.Cols())
+		}
+		if err := m.file.Take(int64(a.Rows()) * (costText + int64(a.DType.Size))); err != nil {
+			return err
 		}
 		for i := range a.Rows() {
 			v, err := a.Value(i, 0)

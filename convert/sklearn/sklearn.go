@@ -129,6 +129,12 @@ func name(o *pickle.Object) string {
 	return o.Class.Name
 }
 
+// maxCols bounds the columns of rows, of which some are in memory at a time.
+const maxCols = 1 << 17
+
+// costText is about what a name takes beside its characters, with its place in a map and what those grew out of.
+const costText = 96
+
 // maxNesting bounds Pipelines in Pipelines, which may contain themselves.
 const maxNesting = 8
 
@@ -267,6 +273,9 @@ func (f *fields) vector(key string, want bool) ([]float64, error) {
 	}
 	if len(a.Shape) != 1 {
 		return nil, fmt.Errorf("%s has the shape %v", key, a.Shape)
+	}
+	if a.Rows() > maxCols {
+		return nil, fmt.Errorf("%s has %d numbers, more than %d", key, a.Rows(), maxCols)
 	}
 	v, err := a.Column(0)
 	if err != nil {

@@ -273,3 +273,33 @@ func FuzzOpen(f *testing.F) {
 		fuzztest.Bounded(t, len(data), func() { _ = drain(data) })
 	})
 }
+
+// TestHostile: a few hundred bytes that unfold to 60 MB, most of it in one array, stay within the bound that fuzzing holds small files to.
+func TestHostile(t *testing.T) {
+	const regular = "its %d bytes describe more than such a file may take of memory; if the data is really that regular, save it without compression"
+	for name, want := range map[string]string{
+		"outputs":  regular,
+		"rows":     regular,
+		"labels":   regular,
+		"classes":  regular,
+		"columns":  "_fit_X of its NearestNeighbors has 62914560 columns, more than 131072; select columns first",
+		"features": "_fit_X of its NearestNeighbors has 12582912 columns, more than 131072; select columns first",
+		"scaler": "step 1 of its Pipeline, StandardScaler: mean_ has 62914560 numbers, more than 131072; " +
+			"fit a Pipeline of such scalers alone and save it again",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := "testdata/hostile-" + name + ".bz2"
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want == regular {
+				want = fmt.Sprintf(regular, len(data))
+			}
+			fuzztest.Bounded(t, len(data), func() { _, err = Open(path) })
+			if err == nil || err.Error() != path+": "+want {
+				t.Errorf("got  %v\nwant %s: %s", err, path, want)
+			}
+		})
+	}
+}

@@ -89,7 +89,11 @@ func (r *Reader) more() error {
 	if !r.independent {
 		keep = min(len(r.buf), window)
 	}
-	r.buf = append(r.buf[:0], r.buf[len(r.buf)-keep:]...)
+	to := r.buf[:0]
+	if cap(to) < window+r.maxBlock {
+		to = make([]byte, 0, window+r.maxBlock)
+	}
+	r.buf = append(to, r.buf[len(r.buf)-keep:]...)
 	r.at = keep
 	if stored {
 		r.buf = append(r.buf, packed...)

@@ -13,10 +13,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 )
-
-// MaxDictionary bounds the memory of a decoder. Level 9, the highest, takes 64 MB.
-const MaxDictionary = 256 << 20
 
 var errDamaged = errors.New("lzma: the data is damaged")
 
@@ -44,20 +42,19 @@ func (s *source) full(b []byte) error {
 	return err
 }
 
-// DecodeAlone decompresses a .lzma file, the format without checksums, to dst.
-func DecodeAlone(dst io.Writer, src io.Reader) error {
+// DecodeAlone decompresses a .lzma file, the format without checksums, to dst. It remembers at most as many bytes of content as most
+// says, or a seventh more while that grows.
+func DecodeAlone(dst io.Writer, src io.Reader, most int) error {
 	in := &source{Reader: bufio.NewReaderSize(src, 1<<16)}
 	var head [13]byte
 	if err := in.full(head[:]); err != nil {
 		return err
 	}
-	d := &decoder{in: in, dict: dictionary{dst: dst}}
+	d := &decoder{in: in, dict: dictionary{dst: dst, most: most}}
 	if err := d.setProperties(head[0]); err != nil {
 		return err
 	}
-	if err := d.dict.setSize(uint64(binary.LittleEndian.Uint32(head[1:]))); err != nil {
-		return err
-	}
+	d.dict.setSize(uint64(binary.LittleEndian.Uint32(head[1:])))
 	size := binary.LittleEndian.Uint64(head[5:])
 	d.limit = 1<<63 - 1
 	if err := d.start(); err != nil {
@@ -80,19 +77,14 @@ const unknown = 1<<64 - 1
 type dictionary struct {
 	dst   io.Writer
 	ring  []byte
-	pos   int // of the next byte
-	sent  int // ring[sent:pos] has not been written to dst yet
-	size  int
+	pos   int   // of the next byte
+	sent  int   // ring[sent:pos] has not been written to dst yet
+	size  int   // what the file asks for
+	most  int   // what it gets
 	total int64 // bytes since the last reset
 }
 
-func (d *dictionary) setSize(size uint64) error {
-	if size > MaxDictionary {
-		return fmt.Errorf("lzma: it needs a dictionary of %d bytes, more than %d: compress it with level 9 or lower", size, MaxDictionary)
-	}
-	d.size = max(int(size), 4096)
-	return nil
-}
+func (d *dictionary) setSize(size uint64) { d.size = int(min(max(size, 4096), math.MaxInt32)) }
 
 // room makes space for one byte or more.
 func (d *dictionary) room() error {
@@ -103,7 +95,17 @@ func (d *dictionary) room() error {
 		return err
 	}
 	if len(d.ring) < d.size {
-		grown := make([]byte, min(max(2*len(d.ring), 1<<16), d.size))
+		limit := min(d.size, d.most)
+		if len(d.ring) >= limit {
+			return fmt.Errorf("lzma: it needs a dictionary of %d bytes, more than the %d that so small a file gets: compress it with level 6 or lower", d.size, d.most)
+		}
+		step := limit
+		for _, less := range []int{limit / 8, limit / 64} { // what is left behind is hardly a seventh
+			if less > len(d.ring) && less >= 1<<16 {
+				step = less
+			}
+		}
+		grown := make([]byte, step)
 		copy(grown, d.ring)
 		d.ring = grown
 		return nil
@@ -198,6 +200,9 @@ func (d *decoder) setProperties(b byte) error {
 		return fmt.Errorf("lzma: %d is not a set of properties", b)
 	}
 	d.lc, d.lp, d.pb = uint(b%9), uint(b/9%5), uint(b/45)
+	if d.lc+d.lp > 4 {
+		return fmt.Errorf("lzma: lc %d and lp %d are more than 4 together, which xz does not read either", d.lc, d.lp)
+	}
 	d.reset()
 	return nil
 }

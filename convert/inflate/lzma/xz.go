@@ -30,13 +30,14 @@ type xzCheck struct {
 var xzChecks = map[byte]xzCheck{
 	0: {"none", 0, nil},
 	1: {"CRC32", 4, func() hash.Hash { return crc32.NewIEEE() }},
-	4: {"CRC64", 8, func() hash.Hash { return crc64.New(crc64.MakeTable(crc64.ECMA)) }},
+	4: {"CRC64", 8, func() hash.Hash { return crc64.New(crc64.MakeTable(crc64.ECMA)) }}, // the table is made once
 }
 
 // DecodeXZ decompresses an .xz file to dst: any number of streams and blocks, whose one filter must be LZMA2. All
-// checksums are compared.
-func DecodeXZ(dst io.Writer, src io.Reader) error {
+// checksums are compared. Of most see DecodeAlone.
+func DecodeXZ(dst io.Writer, src io.Reader, most int) error {
 	in := &source{Reader: bufio.NewReaderSize(src, 1<<16)}
+	d := &decoder{in: in, dict: dictionary{most: most}}
 	for first := true; ; first = false {
 		if !first { // zeros may follow a stream, four at a time, and then another stream
 			for {
@@ -53,7 +54,7 @@ func DecodeXZ(dst io.Writer, src io.Reader) error {
 				_, _ = in.Discard(4) // they were seen
 			}
 		}
-		if err := stream(dst, in); err != nil {
+		if err := d.stream(dst); err != nil {
 			return err
 		}
 	}
@@ -62,7 +63,8 @@ func DecodeXZ(dst io.Writer, src io.Reader) error {
 // xzRecord is what the index says of a block.
 type xzRecord struct{ unpadded, size uint64 }
 
-func stream(dst io.Writer, in *source) error {
+func (d *decoder) stream(dst io.Writer) error {
+	in := d.in
 	var head [12]byte
 	if err := in.full(head[:]); err != nil {
 		return err
@@ -86,7 +88,7 @@ func stream(dst io.Writer, in *source) error {
 		if size == 0 {
 			break
 		}
-		b, err := readBlock(dst, in, size, check)
+		b, err := d.block(dst, size, check)
 		if err != nil {
 			return err
 		}
@@ -107,8 +109,9 @@ func stream(dst io.Writer, in *source) error {
 	return nil
 }
 
-// readBlock decompresses a block whose header takes (size + 1) * 4 bytes, the first of which was read.
-func readBlock(dst io.Writer, in *source, size byte, check xzCheck) (xzRecord, error) {
+// block decompresses a block whose header takes (size + 1) * 4 bytes, the first of which was read.
+func (d *decoder) block(dst io.Writer, size byte, check xzCheck) (xzRecord, error) {
+	in := d.in
 	head := make([]byte, 4*(int(size)+1))
 	head[0] = size
 	if err := in.full(head[1:]); err != nil {
@@ -150,7 +153,7 @@ func readBlock(dst io.Writer, in *source, size byte, check xzCheck) (xzRecord, e
 		out.hash = check.make()
 	}
 	before := in.taken
-	if err := decode2(out, in, dictionarySize); err != nil {
+	if err := d.chunks(out, dictionarySize); err != nil {
 		return xzRecord{}, err
 	}
 	taken := uint64(in.taken - before)
@@ -239,12 +242,11 @@ func index(in *source, blocks []xzRecord) (int64, error) {
 	return size + 4, nil
 }
 
-// decode2 decompresses LZMA2: chunks that are stored or LZMA, each with its sizes.
-func decode2(dst io.Writer, in *source, dictionarySize uint64) error {
-	d := &decoder{in: in, dict: dictionary{dst: dst}}
-	if err := d.dict.setSize(dictionarySize); err != nil {
-		return err
-	}
+// chunks decompresses LZMA2: chunks that are stored or LZMA, each with its sizes.
+func (d *decoder) chunks(dst io.Writer, dictionarySize uint64) error {
+	in := d.in
+	d.dict = dictionary{dst: dst, ring: d.dict.ring, most: d.dict.most}
+	d.dict.setSize(dictionarySize)
 	needDictionary, needProperties := true, true
 	for {
 		control, err := in.ReadByte()
@@ -287,9 +289,6 @@ func decode2(dst io.Writer, in *source, dictionarySize uint64) error {
 			}
 			if err := d.setProperties(b); err != nil {
 				return err
-			}
-			if d.lc+d.lp > 4 {
-				return errDamaged
 			}
 			needProperties = false
 		case needProperties:

@@ -1,5 +1,5 @@
 """Writes one text compressed with settings that joblib does not use: python3.12 -m pip install lz4; python make.py (zstd: the program, 1.5.4)"""
-import lzma, os, random, subprocess, zlib
+import bz2, lzma, os, random, subprocess, zlib
 import lz4.frame
 os.chdir(os.path.dirname(os.path.abspath(__file__)))
 random.seed(8)
@@ -28,6 +28,9 @@ for i, o in enumerate([dict(block_linked=True, block_size=4, content_checksum=Tr
 write("sha256.xz", lzma.compress(b"x", check=lzma.CHECK_SHA256))
 write("filter.xz", lzma.compress(b"x", filters=[{"id": lzma.FILTER_DELTA, "dist": 4}, {"id": lzma.FILTER_LZMA2}]))
 write("dictionary.xz", lzma.compress(b"x", filters=lz(lzma.FILTER_LZMA2, dict_size=1 << 29)))
+write("far.xz", lzma.compress(bytes(12 << 20), filters=lz(lzma.FILTER_LZMA2, dict_size=16 << 20)))
+for method, make in (("bz2", bz2.compress), ("xz", lzma.compress), ("lzma", lambda d: lzma.compress(d, format=lzma.FORMAT_ALONE))):
+    write("zeros." + method, make(bytes(60 << 20)))  # as much as may be, nearly
 
 
 def zstd(data, *options):

@@ -141,6 +141,24 @@ if version == "1.9":
     # Where the inner pickle of the labels starts, put another one that asks for os.system.
     at = data.index(b"\x80\x05\x95", data.index(b"alignment"))
     open(path, "wb").write(data[:at] + b"\x80\x02cos\nsystem\nX\x0b\x00\x00\x00touch pwned\x85R." + data[at:])
+    def hostile(name, kind, scaler=None, **attributes):
+        """A few hundred bytes that unfold to nearly as many as may be."""
+        m = kind()
+        m.__dict__.update(dict(_fit_X=np.zeros((1, 1)), n_samples_fit_=None, effective_metric_="euclidean", effective_metric_params_={}), **attributes)
+        if scaler is not None:
+            step = StandardScaler()
+            step.__dict__.update(scaler)
+            m = make_pipeline(step, m)
+        joblib.dump(m, os.path.join(here, f"hostile-{name}.bz2"), compress=("bz2", 6))
+
+    n, one = 60 << 20, dict(classes_=np.array(["a"]))
+    hostile("outputs", C, _y=np.zeros((1, n), np.int8), **one)
+    hostile("rows", KNeighborsRegressor, _fit_X=np.zeros((n // 2, 1), np.int8), _y=np.zeros(n // 2, np.int8))
+    hostile("labels", C, _fit_X=np.zeros((n // 2, 1), np.int8), _y=np.zeros(n // 2, np.int8), **one)
+    hostile("classes", C, _y=np.zeros(1), classes_=np.zeros(n, np.int8))
+    hostile("columns", NearestNeighbors, _fit_X=np.zeros((1, n), np.int8))
+    hostile("features", NearestNeighbors, _fit_X=np.zeros((1, n // 5), np.int8), feature_names_in_=np.full(n // 5, "a", dtype="U1"))
+    hostile("scaler", NearestNeighbors, scaler=dict(with_mean=True, with_std=False, mean_=np.zeros(n, np.int8)))
     for method, n, make in (("bz2", 30, bz2.compress), ("xz", 27, lzma.compress), ("lzma", 27, lambda d: lzma.compress(d, format=lzma.FORMAT_ALONE))):
         with open(os.path.join(here, "bomb." + method), "wb") as f:
             f.write(make(b"\x80\x04" + bytes(1 << n)))
