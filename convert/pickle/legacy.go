@@ -25,8 +25,7 @@ const legacyVersion = 1001
 func (f *TorchFile) loadLegacy(size int64) error {
 	f.member = "the file"
 	pos := int64(0)
-	budget := 8*size + 15<<20 // of all of them
-	next := func(persistent func(Node) Node) (Node, error) {
+	next := func(budget int64, persistent func(Node) Node) (Node, error) {
 		f.at = pos
 		n, end, err := Read(io.NewSectionReader(f.file, pos, size-pos), size-pos, Options{Budget: &budget, Persistent: persistent})
 		if err != nil {
@@ -35,28 +34,29 @@ func (f *TorchFile) loadLegacy(size int64) error {
 		pos += end
 		return n, nil
 	}
-	magic, err := next(nil)
+	const small = 1 << 16 // of the first three, which say little
+	magic, err := next(small, nil)
 	if err != nil {
 		return err
 	}
 	if magic != integer(legacyMagic) {
 		return f.fail("", 0, "", nil, "it does not start with the number that every file of PyTorch before 1.6 starts with")
 	}
-	version, err := next(nil)
+	version, err := next(small, nil)
 	if err != nil {
 		return err
 	}
 	if v, ok := AsInt(version); !ok || v != legacyVersion {
 		return f.fail("", f.at, remedy, nil, "its version is %v where %d was expected", number(version), legacyVersion)
 	}
-	if _, err := next(nil); err != nil {
+	if _, err := next(small, nil); err != nil {
 		return err
 	}
 
 	// What the storages' elements are is said only in the object.
 	elements := make(map[string]int64) // key -> bytes of an element
 	var unknown error
-	root, err := next(func(id Node) Node {
+	root, err := next(4*size+8<<20, func(id Node) Node {
 		// A class of a whole module comes with its source code: ("module", class, file, source).
 		if t, ok := id.(*Tuple); ok && len(t.Items) == 4 && t.Items[0] == Node("module") {
 			return t.Items[1]
@@ -77,7 +77,7 @@ func (f *TorchFile) loadLegacy(size int64) error {
 		return unknown
 	}
 	at := f.at
-	list, err := next(nil)
+	list, err := next(4*size+4<<20, nil)
 	if err != nil {
 		return err
 	}
