@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
@@ -59,7 +58,8 @@ type Completer struct {
 	logits  []float32
 	top     []int32
 	value   []float32
-	word    []byte
+	chance  *rand.PCG
+	random  *rand.Rand // of chance
 }
 
 // PlanCompleter computes what NewCompleter(o) will allocate. Errors: as PlanStream's.
@@ -104,7 +104,8 @@ func (m *Model) NewCompleter(o StreamOptions) (*Completer, error) {
 	if reason != "" {
 		return nil, &ModelError{m.file.Path(), "", reason}
 	}
-	c := &Completer{m: m, s: s}
+	c := &Completer{m: m, s: s, chance: rand.NewPCG(0, 0)}
+	c.random = rand.New(c.chance)
 	c.allocate(&arena{})
 	return c, nil
 }
@@ -112,47 +113,65 @@ func (m *Model) NewCompleter(o StreamOptions) (*Completer, error) {
 // Complete says how s goes on. Errors: *InputError for text that is not valid UTF-8 or empty (where the model has no token that
 // texts start with) and options out of range; ctx's; those of Stream.Run.
 func (c *Completer) Complete(ctx context.Context, s string, o CompleteOptions) (*Completion, error) {
+	out := &Completion{}
+	text, unknown, err := c.complete(ctx, nil, s, o, out)
+	if err != nil {
+		return nil, err
+	}
+	out.Text, out.Unknown = string(text), unknown
+	return out, nil
+}
+
+// Append appends the text that follows s to dst, and gives the words of s that the model does not know: Complete for many texts, since
+// what does not grow is not allocated. o.Top has no part in it.
+func (c *Completer) Append(ctx context.Context, dst []byte, s string, o CompleteOptions) (text []byte, unknown []string, err error) {
+	return c.complete(ctx, dst, s, o, nil)
+}
+
+// complete also says in out, if there is one, which words were chosen, and from among which.
+func (c *Completer) complete(ctx context.Context, dst []byte, s string, o CompleteOptions, out *Completion) (text []byte, unknown []string, err error) {
 	if o.Words == 0 {
 		o.Words = 1
 	}
 	if err := o.Check(); err != nil {
-		return nil, err
+		return dst, nil, err
 	}
 	if !utf8.ValidString(s) {
-		return nil, &InputError{"not valid UTF-8"}
+		return dst, nil, &InputError{"not valid UTF-8"}
 	}
-	out := &Completion{}
-	if err := c.read(ctx, s, out); err != nil {
-		return nil, err
+	if unknown, err = c.read(ctx, s); err != nil {
+		return dst, nil, err
 	}
-	random := rand.New(rand.NewPCG(o.Seed, 0))
-	for len(out.Words) < o.Words {
+	c.chance.Seed(o.Seed, 0)
+	given := len(c.ids)
+	for len(c.ids) < given+o.Words {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return dst, nil, err
 		}
-		next, err := c.next(o, random, out)
-		if err != nil {
-			return nil, err
-		}
-		out.Words = append(out.Words, next)
-		c.ids = append(c.ids, next.ID)
-		if len(out.Words) < o.Words {
+		if len(c.ids) > given {
 			if err := c.s.Feed(c.logits, c.ids[len(c.ids)-1:]); err != nil {
-				return nil, err
+				return dst, nil, err
 			}
 		}
+		if err := c.next(o, out); err != nil {
+			return dst, nil, err
+		}
 	}
-	return out, c.spell(out)
+	err = modelfile.Guard(c.s.file.Path(), func() error {
+		dst = c.m.rnn.tokens.Decode(dst, c.ids[given:])
+		return nil
+	})
+	return dst, unknown, err
 }
 
-// read feeds the whole text.
-func (c *Completer) read(ctx context.Context, s string, out *Completion) error {
+// read feeds the whole text and gives its unknown words.
+func (c *Completer) read(ctx context.Context, s string) (unknown []string, err error) {
 	cfg := c.m.rnn.cfg
 	c.ids = c.ids[:0]
 	if cfg.Start >= 0 {
 		c.ids = append(c.ids, cfg.Start)
 	}
-	err := modelfile.Guard(c.s.file.Path(), func() error {
+	err = modelfile.Guard(c.s.file.Path(), func() error {
 		from := len(c.ids)
 		c.ids = c.m.rnn.tokens.Encode(c.ids, s, &c.scratch)
 		var pieces []string
@@ -167,33 +186,32 @@ func (c *Completer) read(ctx context.Context, s string, out *Completion) error {
 			if id < 0 {
 				return &InputError{fmt.Sprintf("the model does not know %q and has no <unk>", word)}
 			}
-			out.Unknown = append(out.Unknown, word)
+			unknown = append(unknown, word)
 		}
 		c.s.Reset()
 		return nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(c.ids) == 0 {
-		return &InputError{"there is no text to complete"}
+		return nil, &InputError{"there is no text to complete"}
 	}
 	left := c.ids
 	for n := c.s.opt.MaxSteps; len(left) > n; left = left[n:] { // in pieces, to be interrupted between them
 		if err := ctx.Err(); err != nil {
-			return err
+			return nil, err
 		}
 		if err := c.s.Feed(nil, left[:n]); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return c.s.Feed(c.logits, left)
+	return unknown, c.s.Feed(c.logits, left)
 }
 
 // next chooses a word by c.logits, which become probabilities.
-func (c *Completer) next(o CompleteOptions, random *rand.Rand, out *Completion) (Candidate, error) {
-	var next Candidate
-	err := modelfile.Guard(c.s.file.Path(), func() error {
+func (c *Completer) next(o CompleteOptions, out *Completion) error {
+	return modelfile.Guard(c.s.file.Path(), func() error {
 		tokens, set := c.m.rnn.tokens, &c.s.set
 		for id := range c.logits {
 			if !tokens.IsText(int32(id)) {
@@ -202,7 +220,7 @@ func (c *Completer) next(o CompleteOptions, random *rand.Rand, out *Completion) 
 		}
 		id := -1
 		if o.Temperature > 0 {
-			id = c.draw(o.Temperature, random)
+			id = c.draw(o.Temperature)
 		}
 		set.Softmax(c.logits)
 		if o.Temperature == 0 {
@@ -211,6 +229,11 @@ func (c *Completer) next(o CompleteOptions, random *rand.Rand, out *Completion) 
 		if id < 0 || c.logits[id]-c.logits[id] != 0 {
 			return &ModelError{c.s.file.Path(), "", "the probabilities of its words are not numbers"}
 		}
+		c.ids = append(c.ids, int32(id))
+		if out == nil {
+			return nil
+		}
+		out.Words = append(out.Words, Candidate{int32(id), tokens.Piece(int32(id)), c.logits[id]})
 		if o.Top > 0 {
 			k := min(o.Top, len(c.logits))
 			n := set.TopK(c.top[:k], c.value[:k], c.logits)
@@ -222,18 +245,16 @@ func (c *Completer) next(o CompleteOptions, random *rand.Rand, out *Completion) 
 			}
 			out.Top = append(out.Top, row)
 		}
-		next = Candidate{int32(id), tokens.Piece(int32(id)), c.logits[id]}
 		return nil
 	})
-	return next, err
 }
 
 // draw picks a word at random by softmax(logits / temperature), the same for a seed on every machine.
-func (c *Completer) draw(temperature float32, random *rand.Rand) int {
+func (c *Completer) draw(temperature float32) int {
 	copy(c.value, c.logits)
 	c.s.set.Scale(c.value, 1/temperature)
 	c.s.set.Softmax(c.value)
-	left, last := random.Float32(), -1
+	left, last := c.random.Float32(), -1
 	for i, p := range c.value {
 		if p > 0 {
 			if last = i; left < p {
@@ -243,14 +264,4 @@ func (c *Completer) draw(temperature float32, random *rand.Rand) int {
 		}
 	}
 	return last
-}
-
-// spell writes the words as text that follows the given one.
-func (c *Completer) spell(out *Completion) error {
-	return modelfile.Guard(c.s.file.Path(), func() error {
-		given := len(c.ids) - len(out.Words)
-		c.word = c.m.rnn.tokens.Decode(c.word[:0], c.ids[given:])
-		out.Text = strings.Clone(string(c.word))
-		return nil
-	})
 }

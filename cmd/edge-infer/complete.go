@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"text/tabwriter"
+	"unsafe"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +23,7 @@ type completeFlags struct {
 	memory               string
 	options              edge.CompleteOptions
 	json                 bool
+	text                 []byte // of the line in work
 }
 
 func newCompleteCommand() *cobra.Command {
@@ -129,31 +129,42 @@ func (f *completeFlags) run(ctx context.Context, args []string) (err error) {
 	return count.end("could not be completed")
 }
 
-// line completes one line.
+// line completes one line and prints what came of it. Without words to tell it makes no garbage.
 func (f *completeFlags) line(ctx context.Context, c *edge.Completer, l line, out io.Writer, count *tally) (err error) {
 	count.total++
-	done := &edge.Completion{}
+	var done *edge.Completion // what there is to tell of words
+	var unknown []string
+	f.text = f.text[:0]
 	if l.err == nil {
-		var wrong *edge.InputError
-		done, l.err = c.Complete(ctx, string(l.text), f.options)
-		if l.err != nil && !errors.As(l.err, &wrong) {
+		text := unsafe.String(unsafe.SliceData(l.text), len(l.text)) // a view: nobody keeps it longer than the line
+		if !f.json && f.options.Top == 0 {
+			f.text, unknown, l.err = c.Append(ctx, f.text, text, f.options)
+		} else if done, l.err = c.Complete(ctx, text, f.options); l.err == nil {
+			unknown = done.Unknown
+		}
+		if l.err != nil && !is[*edge.InputError](l.err) {
 			return l.err
 		}
 	}
 	if l.err != nil {
-		done = &edge.Completion{}
 		count.wrong(l.where(), l.err)
 	}
-	for _, word := range done.Unknown {
+	for _, word := range unknown {
 		fmt.Fprintf(os.Stderr, "edge-infer: %s: warning: the model does not know the word %q\n", l.where(), word)
 	}
 	switch {
 	case f.json:
-		err = f.printJSON(out, l, done)
-	case f.options.Top > 0 && l.err == nil:
+		return f.printJSON(out, l, done)
+	case done != nil:
 		_, err = out.Write(candidateTable(done))
 	default:
-		_, err = io.WriteString(out, strings.ReplaceAll(done.Text, "\n", " ")+"\n")
+		for i, b := range f.text { // one line in, one line out, whatever words a model has
+			if b == '\n' {
+				f.text[i] = ' '
+			}
+		}
+		f.text = append(f.text, '\n')
+		_, err = out.Write(f.text)
 	}
 	return err
 }
@@ -172,6 +183,9 @@ func candidateTable(c *edge.Completion) []byte {
 }
 
 func (f *completeFlags) printJSON(out io.Writer, l line, c *edge.Completion) error {
+	if c == nil {
+		c = &edge.Completion{}
+	}
 	object := struct {
 		Source  string             `json:"source"`
 		Text    string             `json:"text"`

@@ -15,6 +15,10 @@ const maxLine = 1 << 20
 // readAhead is how many bytes of lines wait for their translation before reading pauses, and the largest memory of a line that is kept.
 const readAhead = 64 << 10
 
+// together is how many lines become visible at once, so that they can be taken as one batch, if one read brought them. Without a bound,
+// 32 KB of line ends would be megabytes of empty lines.
+const together = 256
+
 // line is one text to translate.
 type line struct {
 	what   string // "line" or "argument"
@@ -67,10 +71,18 @@ func (q *lineQueue) read(r io.Reader, longest int) {
 	var (
 		chunk   = make([]byte, 32<<10)
 		partial []byte // the beginning of a line whose end has not been read
-		ready   []line // complete lines of one read: they become visible together
+		ready   = make([]line, 0, together)
 		number  int
 		bom     = []byte("\uFEFF")
 	)
+	// show waits until there is room for more, but at the end.
+	show := func(end error) {
+		for q.put(ready, end) > readAhead && end == nil {
+			ready = ready[:0]
+			<-q.room
+		}
+		ready = ready[:0]
+	}
 	add := func() {
 		number++
 		text := partial
@@ -79,6 +91,9 @@ func (q *lineQueue) read(r io.Reader, longest int) {
 		}
 		ready = append(ready, newLine("line", number, bytes.TrimSuffix(text, []byte("\r")), longest))
 		partial = q.buffer(len(partial))
+		if len(ready) == together {
+			show(nil)
+		}
 	}
 	// keep appends to the unfinished line, one byte more than it may have so that newLine sees that it is too long.
 	keep := func(b []byte) {
@@ -97,12 +112,7 @@ func (q *lineQueue) read(r io.Reader, longest int) {
 		if err != nil && len(partial) > 0 { // the last line need not end in a newline
 			add()
 		}
-		for q.put(ready, err) > readAhead && err == nil {
-			ready = ready[:0]
-			<-q.room
-		}
-		ready = ready[:0]
-		if err != nil {
+		if show(err); err != nil {
 			return
 		}
 	}

@@ -96,10 +96,21 @@ func TestNextWordsAllocateNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		c, err := m.NewCompleter(edge.StreamOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text []byte
 		dst, ids := make([]float32, 3*m.RNNConfig().Vocab), []int32{5, 9, 700}
 		if n := testing.AllocsPerRun(10, func() {
 			if s.StepTokens(dst[:m.RNNConfig().Vocab], ids[:1]) != nil || s.RunTokens(dst, ids, 3, nil) != nil || s.Feed(dst[:m.RNNConfig().Vocab], ids) != nil {
 				t.Fatal("a step failed")
+			}
+			for _, temperature := range []float32{0, 0.8} {
+				text, _, err = c.Append(context.Background(), text[:0], "Tom likes to eat", edge.CompleteOptions{Words: 3, Temperature: temperature})
+				if err != nil || len(text) == 0 {
+					t.Fatalf("%q, %v", text, err)
+				}
 			}
 		}); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)
