@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/edge-infer/edge-infer/runtime/memory"
 )
 
 // The tests run the program as its users do, as a process: this test binary starts itself again, with reexec set, and is
@@ -22,6 +24,7 @@ const reexec = "EDGE_INFER_TEST_REEXEC"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(reexec) != "" {
+		memory.SmallPages()
 		os.Exit(run(os.Args[1:]))
 	}
 	code := m.Run()

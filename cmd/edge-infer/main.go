@@ -21,6 +21,7 @@ import (
 )
 
 func main() {
+	memory.SmallPages()
 	goruntime.MemProfileRate = 0 // nobody reads the profile, and its table takes memory
 	if free := memory.Available().Bytes; free > 0 && free < plenty {
 		memory.ReadProgramSparsely()

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	edge "github.com/edge-infer/edge-infer/runtime"
+	"github.com/edge-infer/edge-infer/runtime/memory"
 )
 
 // fullLength makes this binary run a model at the longest lengths that a Plan is for, see TestPlanIsHeld.
@@ -22,6 +23,7 @@ const fullLength = "EDGE_INFER_TEST_FULL_LENGTH"
 
 func init() {
 	if name := os.Getenv(fullLength); name != "" {
+		memory.SmallPages()
 		if err := runFullLength(name, os.Args[1]); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
@@ -119,12 +121,18 @@ func fullClassifier(m *edge.Model) (plan *edge.Plan, again func() error, err err
 	}, err
 }
 
-// anonymousOf is the RssAnon of a process in bytes, 0 when it has ended.
-func anonymousOf(pid int) int64 { return statusOf(pid, "RssAnon:") }
+// anonymousOf is the anonymous memory of a process in bytes, 0 when it has ended. smaps_rollup counts pages; RssAnon of Linux 6.2 and later is
+// off by what each CPU has not yet added to it, half a megabyte a CPU on large machines.
+func anonymousOf(pid int) int64 {
+	if n := procOf(pid, "smaps_rollup", "Anonymous:"); n > 0 {
+		return n
+	}
+	return procOf(pid, "status", "RssAnon:")
+}
 
-// statusOf is an entry of the status of a process in bytes, 0 when it has ended.
-func statusOf(pid int, name string) int64 {
-	raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+// procOf is an entry of a file in the /proc of a process in bytes, 0 when it has ended.
+func procOf(pid int, file, name string) int64 {
+	raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
 	_, rest, _ := strings.Cut(string(raw), name)
 	fields := strings.Fields(rest)
 	if len(fields) == 0 {

@@ -64,14 +64,15 @@ func TestResident(t *testing.T) {
 	query := strings.Repeat("500,", 7) + "500"
 	for _, c := range []struct {
 		model, line string
+		lines       int
 		args        []string
 	}{
-		{manyRows(t), query, []string{"classify", "-m"}},
-		{manyRows(t, "--compact"), query, []string{"classify", "-m"}},
-		{models + "iris.ei8", "5.1,3.5,1.4,0.2", []string{"classify", "-m"}},
-		{models + "lstm.ei8", "Tom likes to eat", []string{"complete", "--model"}},
-		{models + "rnn.ei8", "12", []string{"run", "--stream"}},
-		{"", strings.Repeat("0.25,", 511) + "-1", []string{"run", "--stream"}},
+		{manyRows(t), query, 500, []string{"classify", "-m"}},
+		{manyRows(t, "--compact"), query, 500, []string{"classify", "-m"}},
+		{models + "iris.ei8", "5.1,3.5,1.4,0.2", 20000, []string{"classify", "-m"}},
+		{models + "lstm.ei8", "Tom likes to eat", 20000, []string{"complete", "--model"}},
+		{models + "rnn.ei8", "12", 500, []string{"run", "--stream"}},
+		{"", strings.Repeat("0.25,", 511) + "-1", 500, []string{"run", "--stream"}},
 	} {
 		if c.model == "" {
 			if testing.Short() {
@@ -83,7 +84,6 @@ func TestResident(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		const lines = 500
 		cmd := command(t, nil, append(c.args, c.model)...)
 		cmd.Path, cmd.Args[0] = program, program
 		stdin, _ := cmd.StdinPipe()
@@ -93,14 +93,14 @@ func TestResident(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		go fmt.Fprint(stdin, strings.Repeat(c.line+"\n", lines))
+		go fmt.Fprint(stdin, strings.Repeat(c.line+"\n", c.lines))
 		answers := bufio.NewReaderSize(stdout, 1<<20)
-		for range lines {
+		for range c.lines {
 			if _, err := answers.ReadSlice('\n'); err != nil {
 				t.Fatalf("%v: %v, %s", c.args, err, stderr.String())
 			}
 		}
-		peak := statusOf(cmd.Process.Pid, "VmHWM:")
+		peak := procOf(cmd.Process.Pid, "status", "VmHWM:")
 		stdin.Close()
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("%v: %v, %s", c.args, err, stderr.String())

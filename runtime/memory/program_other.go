@@ -7,3 +7,6 @@ func ReadProgramSparsely() {}
 
 // ForgetProgram does nothing here.
 func ForgetProgram() {}
+
+// SmallPages does nothing here.
+func SmallPages() {}
