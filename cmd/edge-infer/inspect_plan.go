@@ -86,7 +86,7 @@ func (f *planFlags) plan(m *edge.Model) (*planFacts, error) {
 	if err != nil {
 		return nil, asUsageError(err)
 	}
-	p.Add("lines of text", textMemory)
+	addProgram(p)
 	return &planFacts{what, p.MappedParts, p.Parts, p.Mapped, p.Anonymous, p.Limit.Bytes, p.Limit.Of, p.Rereads(), p.Check()}, nil
 }
 

@@ -79,23 +79,25 @@ func TestReadError(t *testing.T) {
 	}
 }
 
-// Reading pauses when enough lines wait: a large file does not end up in memory.
+// Reading pauses when enough lines wait: a large file does not end up in memory, nor do its empty lines.
 func TestReadAheadIsBounded(t *testing.T) {
 	const n = 1 << 17
-	q := readLines(strings.NewReader(strings.Repeat("0123456789abcde\n", n)), math.MaxInt64)
-	for q.waiting() {
-		time.Sleep(time.Millisecond)
-	}
-	time.Sleep(50 * time.Millisecond)
-	q.mu.Lock()
-	held := q.bytes
-	q.mu.Unlock()
-	if held > 4*readAhead {
-		t.Errorf("%d bytes wait, the limit is %d and one read", held, readAhead)
-	}
-	lines, err := collect(t, q, 1000)
-	if len(lines) != n || err != io.EOF {
-		t.Errorf("%d lines and %v", len(lines), err)
+	for _, text := range []string{"0123456789abcde", ""} {
+		q := readLines(strings.NewReader(strings.Repeat(text+"\n", n)), math.MaxInt64)
+		for q.waiting() {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(50 * time.Millisecond)
+		q.mu.Lock()
+		bytes, lines := q.bytes, len(q.lines)
+		q.mu.Unlock()
+		if most := readAhead + together*lineBytes(line{text: []byte(text)}); bytes > most || lines > most/64 {
+			t.Errorf("%d bytes in %d lines wait, the limit is %d", bytes, lines, most)
+		}
+		all, err := collect(t, q, 1000)
+		if len(all) != n || err != io.EOF {
+			t.Errorf("%d lines and %v", len(all), err)
+		}
 	}
 }
 

@@ -41,6 +41,28 @@ func parseSize(s string) (int64, error) {
 // of more than readAhead takes growing times its bytes beside it.
 const textMemory = 1 << 20
 
+// addProgram counts what this program needs beside a session.
+func addProgram(p *edge.Plan) {
+	p.Add("lines of text", textMemory)
+	addCPUs(p)
+}
+
+// addCPUs counts what Go makes at the start for each CPU that it might use, beyond fewCPUs.
+func addCPUs(p *edge.Plan) {
+	if more := startCPUs - fewCPUs; more > 0 {
+		p.Add("Go, on so many CPUs", int64(more)*cpuMemory)
+	}
+}
+
+// startCPUs is what Go was made for, before limitMemory.
+var startCPUs = goruntime.GOMAXPROCS(0)
+
+// fewCPUs are as many as boards have: no Plan for a board depends on the machine that makes it.
+const (
+	fewCPUs   = 16
+	cpuMemory = 30 << 10
+)
+
 // growing is how many times its bytes a long line takes: as it was read, as it waits, its translation as that grows and as it is
 // written, and what was left behind on the way. Arrays that are read from pipes take less.
 const growing = 8
@@ -53,7 +75,7 @@ func within[T any](batch, steps *int, plan func() (*edge.Plan, error), open func
 	withText := func() (*edge.Plan, error) {
 		p, err := plan()
 		if err == nil {
-			p.Add("lines of text", textMemory)
+			addProgram(p)
 		}
 		return p, asUsageError(err)
 	}

@@ -84,7 +84,11 @@ func TestResident(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cmd := command(t, nil, append(c.args, c.model)...)
+		var env []string
+		if startCPUs > fewCPUs { // as on a board: Go takes memory for each CPU
+			env = []string{fmt.Sprint("GOMAXPROCS=", fewCPUs)}
+		}
+		cmd := command(t, env, append(c.args, c.model)...)
 		cmd.Path, cmd.Args[0] = program, program
 		stdin, _ := cmd.StdinPipe()
 		stdout, _ := cmd.StdoutPipe()

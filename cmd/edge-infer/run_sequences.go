@@ -44,6 +44,7 @@ func (f *runFlags) whole(ctx context.Context, in *os.File, isArray bool, m *edge
 		if err != nil {
 			return asUsageError(err)
 		}
+		addProgram(p)
 		if err := x.readAll(p.Spare()); err != nil {
 			return err
 		}
