@@ -1,10 +1,12 @@
 package convert
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/edge-infer/edge-infer/convert/checkpoint"
 	"github.com/edge-infer/edge-infer/convert/onnx"
 	"github.com/edge-infer/edge-infer/runtime"
 )
@@ -101,7 +103,10 @@ func (s *rnnSource) onnx(g *onnx.Graph, o RNNOptions) error {
 		c.given[name] = true
 	}
 	for _, n := range g.Nodes {
-		if err := c.node(n); err != nil {
+		var elsewhere *checkpoint.Error // its numbers are in another file
+		if err := c.node(n); errors.As(err, &elsewhere) {
+			return elsewhere
+		} else if err != nil {
 			return failure(s.path, fmt.Sprintf("node %s: %v", nodeName(n), err), onnxDo)
 		}
 	}

@@ -156,11 +156,18 @@ func newSearch(t *testing.T, m *edge.Model, run *searchSettings) *edge.Session {
 
 // TestSearchEveryWay compares int8 here with int8 in CTranslate2, on the same int8 weights. Both quantize a row of activations by
 // its absmax, and differ in the order of float sums: where two candidates are that near, either may win, above all where a limit
-// drives a name past its end. The transliteration model is of a version that CTranslate2 does not round (RATIONALE.md). A mistake in the search would show in every sentence of a setting, and in
-// TestSearchIsTheReferenceSearch. Scores of equal sentences agree within the noise of int8, see TestSearchEqualsCTranslate2; an
-// alternative's score has two such parts.
+// drives a name past its end. A mistake in the search would show in every sentence of a setting, and in TestSearchIsTheReferenceSearch,
+// which lets nothing differ.
+//
+// The transliteration model is of a version whose activations CTranslate2 cuts off where they are rounded here (RATIONALE.md), so its
+// share is that of two ways to int8: this golden agrees in 268 of 328 runs, goldens made with CTranslate2's generic, AVX, AVX2 and
+// AVX512 instructions in 265, 267, 270 and 261. That is how often CTranslate2's int8 agrees with its own float32, 263 to 276; its
+// sets agree with each other in 284 to 293. The bound is for this golden: it tells whether arithmetic here has become worse, and one
+// made with AVX512 would be just below it. Of the toy model, which both round, a golden of AVX has one other run of 304.
+//
+// Scores of equal sentences agree within the noise of int8, see TestSearchEqualsCTranslate2; an alternative's score has two such parts.
 func TestSearchEveryWay(t *testing.T) {
-	for _, folder := range []string{"ct2-int8", "aren-transliteration-i8"} {
+	for folder, percent := range map[string]int{"ct2-int8": 99, "aren-transliteration-i8": 80} {
 		m := convertFolder(t, "../convert/testdata/"+folder)
 		missed, asked, equal, all := map[int]int{}, map[int]int{}, 0, 0
 		for _, item := range readSearchGolden(t, folder) {
@@ -188,8 +195,8 @@ func TestSearchEveryWay(t *testing.T) {
 			}
 		}
 		t.Logf("%s: in %d of %d runs all hypotheses are CTranslate2's", folder, equal, all)
-		if equal*100 < all*80 {
-			t.Errorf("%s: in %d of %d runs all hypotheses are CTranslate2's, want 80 %%", folder, equal, all)
+		if equal*100 < all*percent {
+			t.Errorf("%s: in %d of %d runs all hypotheses are CTranslate2's, want %d %%", folder, equal, all, percent)
 		}
 		for n, misses := range missed {
 			if misses == asked[n] {

@@ -34,21 +34,21 @@ func TestNumbersApart(t *testing.T) {
 	for _, c := range []struct{ data, want string }{
 		{apart("location", "w.data", "offset", "4", "length", "8", "checksum", "no one asks"), ""},
 		{apart("location", "./sub/../w.data", "offset", "4"), ""},
-		{apart(), `its numbers are in another file, of which the name is missing`},
-		{apart("offset", "4"), `its numbers are in another file, of which the name is missing`},
+		{apart(), `its numbers are in another file, of which the name is missing` + again},
+		{apart("offset", "4"), `its numbers are in another file, of which the name is missing` + again},
 		{apart("location", "../w.data"), `its numbers are in the file "../w.data", which lies outside the model's folder` + again},
 		{apart("location", "sub/../../w.data"), `its numbers are in the file "sub/../../w.data", which lies outside the model's folder` + again},
 		{apart("location", "sub"), `its numbers are in the file "sub", which is no ordinary file` + again},
-		{apart("location", "w.data", "length", "8", "offset", "7"), `its numbers are 8 bytes from byte 7 on of the file "w.data", which has 14 bytes`},
-		{apart("location", "w.data", "length", "8", "offset", "9223372036854775807"), `its numbers are 8 bytes from byte 9223372036854775807 on of the file "w.data", which has 14 bytes`},
-		{apart("location", "w.data", "length", "9223372036854775807"), `its numbers are 9223372036854775807 bytes from byte 0 on of the file "w.data", which has 14 bytes`},
-		{apart("location", "w.data", "offset", "15"), `its numbers are 0 bytes from byte 15 on of the file "w.data", which has 14 bytes`},
+		{apart("location", "w.data", "length", "8", "offset", "7"), `its numbers are 8 bytes from byte 7 on of the file "w.data", which has 14 bytes` + again},
+		{apart("location", "w.data", "length", "8", "offset", "9223372036854775807"), `its numbers are 8 bytes from byte 9223372036854775807 on of the file "w.data", which has 14 bytes` + again},
+		{apart("location", "w.data", "length", "9223372036854775807"), `its numbers are 9223372036854775807 bytes from byte 0 on of the file "w.data", which has 14 bytes` + again},
+		{apart("location", "w.data", "offset", "15"), `its numbers are 0 bytes from byte 15 on of the file "w.data", which has 14 bytes` + again},
 		{apart("location", "w.data", "offset", "7"), `an array of shape [2] and type float32 needs more than the 7 bytes that are left`},
 		{apart("location", "w.data", "length", "9"), `of shape [2] has 9 bytes`},
 		{apart("location", "w.data", "length", "-8"), `the length "-8" of numbers in another file is no count of bytes`},
 		{apart("location", "w.data", "offset", "four"), `the offset "four" of numbers in another file is no count of bytes`},
 		{model(initializer(intField(13, 1))), `a place of numbers of wire type 0`},
-		{apart("location", "none.data"), `its numbers are in the file "none.data", which cannot be opened: `},
+		{apart("location", "none.data"), `its numbers are in the file "none.data", which is not in the folder ` + folder + again},
 	} {
 		m, err := Open(write("model.onnx", c.data))
 		if err == nil {

@@ -104,7 +104,7 @@ func TestMalformedTensors(t *testing.T) {
 		{name + intField(1, 1) + intField(2, 6) + bytesField(4, "1234"), `tensor "w": numbers of another type than int32`},
 		{name + intField(1, 1) + intField(2, 6) + intField(5, 1) + bytesField(9, "1234"), `tensor "w": numbers of another type than int32`},
 		{name + intField(1, 3) + intField(2, 7) + intField(7, 1) + intField(7, 2), `tensor "w": an array of shape [3] and type int64 needs more than the 16 bytes that are left`},
-		{name + intField(1, 1) + intField(2, 1) + intField(14, 1), `tensor "w": its numbers are in another file, of which the name is missing`},
+		{name + intField(1, 1) + intField(2, 1) + intField(14, 1), `x: tensor "w": its numbers are in another file, of which the name is missing; copy all files of the model into one folder, or export it with external_data=False`},
 		{name + intField(1, 2) + intField(2, 8) + bytesField(6, "a"), `tensor "w": an array of shape [2] has 1 objects`},
 	} {
 		data := model(initializer(c.tensor))

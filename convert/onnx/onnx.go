@@ -16,7 +16,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
@@ -95,7 +94,7 @@ func Open(path string) (*Model, error) {
 	info, err := file.Stat()
 	if err == nil {
 		var m *Model
-		if m, err = read(path, file, info.Size(), &beside{filepath.Dir(path), map[string]*os.File{}}); err == nil {
+		if m, err = read(path, file, info.Size(), &beside{path, true, map[string]*os.File{}}); err == nil {
 			m.closer = file
 			return m, nil
 		}
@@ -106,7 +105,7 @@ func Open(path string) (*Model, error) {
 
 // Read is Open for what is open already. Numbers in other files cannot be read then.
 func Read(path string, src io.ReaderAt, size int64) (*Model, error) {
-	return read(path, src, size, nil)
+	return read(path, src, size, &beside{model: path})
 }
 
 func read(path string, src io.ReaderAt, size int64, files *beside) (*Model, error) {
@@ -485,7 +484,7 @@ var types = map[int64]string{1: "<f4", 2: "|u1", 3: "|i1", 4: "<u2", 5: "<i2", 6
 // stringType is TensorProto.STRING.
 const stringType = 8
 
-// Array gives the numbers or texts of a tensor.
+// Array gives the numbers or texts of a tensor. An error about numbers in another file is a *checkpoint.Error.
 func (t *Tensor) Array() (*npy.Array, error) {
 	if t.Type == stringType {
 		items := make([]any, len(t.strings))
@@ -510,7 +509,7 @@ func (t *Tensor) Array() (*npy.Array, error) {
 	switch {
 	case t.External:
 		if src, at, end, open, err = t.outside(); err != nil {
-			return nil, fmt.Errorf("tensor %.40q: %w", t.Name, err)
+			return nil, err
 		}
 	case t.floats && d.Kind != 'f', len(t.varints) > 0 && t.end > 0:
 		return nil, fmt.Errorf("tensor %.40q: numbers of another type than %s", t.Name, d)
