@@ -1,9 +1,7 @@
 package convert
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -12,7 +10,6 @@ import (
 
 	"github.com/edge-infer/edge-infer/convert/bergamot"
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
-	"github.com/edge-infer/edge-infer/convert/inflate"
 	"github.com/edge-infer/edge-infer/runtime"
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
 	"github.com/edge-infer/edge-infer/runtime/text"
@@ -395,11 +392,8 @@ func (s *source) bergamotCompanions(files bergamotFiles) error {
 // readUnpacked reads a file that has to fit into memory, compressed or not.
 func readUnpacked(path string) ([]byte, error) {
 	const limit = 64 << 20
-	f, err := inflate.Open(path)
+	f, err := bergamot.OpenPacked(path, "")
 	if err != nil {
-		if !errors.As(err, new(*fs.PathError)) {
-			err = failure(path, err.Error(), "download it again")
-		}
 		return nil, err
 	}
 	defer f.Close()

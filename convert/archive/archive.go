@@ -21,11 +21,11 @@ import (
 )
 
 // Bounds: of the members of an archive; and a member that claims more than maxFree bytes may claim at most maxRatio times its
-// compressed size. Weights hardly shrink, and texts to a fifth.
+// compressed size, and twice that of the archive. Weights hardly shrink, texts to a fifth, and these are a small part.
 const (
 	maxMembers = 1 << 16
-	maxFree    = 8 << 20
-	maxRatio   = 20
+	maxFree    = 1 << 20
+	maxRatio   = 8
 )
 
 // Archive is an opened archive. It is an fs.FS whose files are io.ReaderAts too. It is not safe for use by several goroutines.
@@ -180,7 +180,7 @@ func (a *Archive) open(m *zip.File) (fs.File, error) {
 			return nil, a.fail(err, "download it again", "member %.80q is damaged", m.Name)
 		}
 		return &file{io.NewSectionReader(a.src, at, int64(size)), m.FileInfo()}, nil
-	case size > max(maxFree, maxRatio*packed):
+	case size > max(maxFree, min(maxRatio*packed, 2*uint64(a.size))):
 		return nil, a.fail(nil, "if it is genuine, unpack it, and name the folder", "member %.80q claims to unpack from %d bytes to %d", m.Name, packed, size)
 	}
 	plain, err := inflate.Spool(a.spill, strings.NewReader(""), int64(packed), func(dst io.Writer, _ io.Reader) error { return a.unpack(m, dst) })

@@ -154,7 +154,7 @@ func TestMalformed(t *testing.T) {
 		return b
 	}
 	bomb := build(t, member{"bomb", strings.Repeat("\x00", 9<<20), 8})
-	small := build(t, member{"small", strings.Repeat("\x00", 7<<20), 8})
+	small := build(t, member{"small", strings.Repeat("\x00", maxFree), 8})
 	if err := openAll(small, ""); err != nil {
 		t.Error("a small member may shrink as it likes:", err)
 	}

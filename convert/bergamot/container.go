@@ -67,7 +67,7 @@ type item struct {
 // what is not such a file or a damaged one, those of the file system. A compressed file that does not fit into memory is unpacked
 // into the folder spill, "" for the system's.
 func Open(path, spill string) (*Model, error) {
-	file, err := open(path, spill)
+	file, err := OpenPacked(path, spill)
 	if err != nil {
 		return nil, err
 	}
@@ -79,8 +79,9 @@ func Open(path, spill string) (*Model, error) {
 	return m, nil
 }
 
-// open is inflate.OpenIn with the file's name in errors about its content.
-func open(path, spill string) (*inflate.Plain, error) {
+// OpenPacked opens any file of a model, compressed or not; what is compressed may unfold as far as models, lists and vocabularies do.
+// Errors and spill are as in Open.
+func OpenPacked(path, spill string) (*inflate.Plain, error) {
 	file, err := inflate.OpenIn(spill, path)
 	if err != nil {
 		if !isPathError(err) {
@@ -95,17 +96,17 @@ func open(path, spill string) (*inflate.Plain, error) {
 	return file, nil
 }
 
-// Weights and lists shrink to a half or a quarter: a file that was packed may become maxFree bytes, or maxRatio times what it takes.
+// Weights, lists and vocabularies shrink to a half: a file that was packed may become maxFree bytes, or maxRatio times what it takes.
 const (
-	maxFree  = 2 << 20
-	maxRatio = 8
+	maxFree  = 1 << 19
+	maxRatio = 4
 )
 
 func checkPacked(path string, file *inflate.Plain) error {
 	if file.Size <= max(maxFree, maxRatio*file.Packed) {
 		return nil
 	}
-	return &checkpoint.Error{File: path, Offset: -1, Reason: fmt.Sprintf("unfolds from %d bytes to %d, more than models and shortlists do", file.Packed, file.Size),
+	return &checkpoint.Error{File: path, Offset: -1, Reason: fmt.Sprintf("unfolds from %d bytes to %d, more than such files do", file.Packed, file.Size),
 		Do: "if it is genuine, unpack it, and name the plain file"}
 }
 

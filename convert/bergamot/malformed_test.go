@@ -203,11 +203,38 @@ func TestMalformedShortlist(t *testing.T) {
 // A file that unfolds beyond measure is refused before it is read.
 func TestBombs(t *testing.T) {
 	for name, data := range map[string][]byte{"gzip": gzipped(t, make([]byte, maxFree+1)), "zstd": zstandard(t, make([]byte, maxFree+1))} {
-		want := fmt.Sprintf("f: unfolds from %d bytes to %d, more than models and shortlists do; if it is genuine, unpack it, and name the plain file", len(data), maxFree+1)
+		want := fmt.Sprintf("f: unfolds from %d bytes to %d, more than such files do; if it is genuine, unpack it, and name the plain file", len(data), maxFree+1)
 		fuzztest.Bounded(t, len(data), func() {
 			if _, err := openLists(data, 1, 1); err == nil || err.Error() != want {
 				t.Errorf("%s:\ngot  %v\nwant %s", name, err, want)
 			}
+		})
+	}
+}
+
+// TestHostile: as many tensors as may be, of the smallest, and lists of nothing, packed and not, stay within the bound that fuzzing holds
+// small files to.
+func TestHostile(t *testing.T) {
+	var entries []entry
+	for i := range maxItems {
+		entries = append(entries, entry{fmt.Sprint(i), typeFloat32, []int32{1, 1}, floats(1)})
+	}
+	many := container(entries...)
+	empty := lists(1, 1, make([]uint64, 1<<17+1), nil)
+	for name, data := range map[string][]byte{"plain": many, "gzip": gzipped(t, many), "zstd": zstandard(t, many)} {
+		t.Run("tensors "+name, func(t *testing.T) {
+			fuzztest.Bounded(t, len(data), func() {
+				_, err := openContainer(data)
+				t.Log(len(data), err)
+			})
+		})
+	}
+	for name, data := range map[string][]byte{"plain": empty, "gzip": gzipped(t, empty), "zstd": zstandard(t, empty)} {
+		t.Run("lists "+name, func(t *testing.T) {
+			fuzztest.Bounded(t, len(data), func() {
+				_, err := openLists(data, 1<<17, 1)
+				t.Log(len(data), err)
+			})
 		})
 	}
 }

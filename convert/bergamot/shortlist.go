@@ -36,7 +36,7 @@ type Shortlist struct {
 
 // OpenShortlist reads a whole shortlist and checks it against the sizes of the vocabularies.
 func OpenShortlist(path string, source, target int) (*Shortlist, error) {
-	file, err := open(path, "")
+	file, err := OpenPacked(path, "")
 	if err != nil {
 		return nil, err
 	}
