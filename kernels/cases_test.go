@@ -48,7 +48,7 @@ type operands struct {
 	q       [2][]int8
 	f       [6][]float32
 	d       [2][]float64
-	i       [3][]int32
+	i       [5][]int32
 	scratch []int32
 }
 
@@ -207,6 +207,29 @@ var cases = []opCase{
 			found := s.Survivors(o.i[0], o.i[1], o.f[0], o.f[1], o.f[2], o.f[3], b)
 			o.i[2][0] = int32(found)
 			clear(o.i[0][found:])
+		}
+	}},
+	{"Reach", func(r *rand.Rand, o *operands) func(s *Set, o *operands) {
+		m := caseRows(r)
+		caseProduct(r, o, m)
+		n := len(o.i[1])
+		for j := range 4 {
+			o.f[j] = caseFloats(r, n)
+		}
+		o.i[2], o.i[3], o.i[4] = make([]int32, m*n), make([]int32, m*n), make([]int32, 1)
+		o.f[4] = make([]float32, m*n)
+		b := make([]Bound, m)
+		for j := range b {
+			c := caseFloats(r, 7)
+			b[j] = Bound{c[0], c[1], c[2], c[3], c[4], c[5], c[6]}
+		}
+		return func(s *Set, o *operands) {
+			found := s.Reach(Reached{o.i[2], o.i[3], o.f[4]}, o.i[0], o.q[0], o.q[1], o.i[1], o.f[0], o.f[1], o.f[2], o.f[3], b)
+			o.i[4][0] = int32(found)
+			clear(o.i[0])
+			clear(o.i[2][found:])
+			clear(o.i[3][found:])
+			clear(o.f[4][found:])
 		}
 	}},
 	{"Squares8", caseRank(func(s *Set) func(out *[8]float64, x []float64, rows *[8][]float32) { return s.Squares8 })},

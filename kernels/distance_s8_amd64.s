@@ -413,11 +413,43 @@ DATA lanes16<>+56(SB)/4, $14
 DATA lanes16<>+60(SB)/4, $15
 GLOBL lanes16<>(SB), RODATA|NOPTR, $64
 
+// PASSING sets K1 where the sums at acc of the query at DX reach its bound, in the order of Bound.Value: Z16 scale, Z17 residual, Z18
+// norm, Z19 length.
+#define PASSING(acc) \
+	VCVTDQ2PS   acc, Z0;              \
+	VMULPS.BCST 0(DX), Z16, Z1;       \ // Acc
+	VMULPS      Z0, Z1, Z0;           \
+	VMULPS.BCST 8(DX), Z17, Z2;       \ // Res2
+	VADDPS.BCST 4(DX), Z2, Z2;        \ // Res
+	VMULPS      Z2, Z17, Z2;          \
+	VADDPS      Z2, Z0, Z0;           \
+	VMULPS.BCST 16(DX), Z18, Z3;      \ // Norm2
+	VADDPS.BCST 12(DX), Z3, Z3;       \ // Norm
+	VMULPS      Z3, Z18, Z3;          \
+	VADDPS      Z3, Z0, Z0;           \
+	VMULPS.BCST 20(DX), Z19, Z4;      \ // Len
+	VADDPS      Z4, Z0, Z0;           \
+	VCMPPS.BCST $0x15, 24(DX), Z0, K1 // not less than Min, or NaN
+
+// KEEP stores the places at, those of K1, at DI.
+#define KEEP(at) \
+	VPCOMPRESSD at, K1, Z5;  \
+	VMOVDQU32   Z5, (DI);    \
+	KMOVW       K1, AX;      \
+	POPCNTL     AX, AX;      \
+	LEAQ        (DI)(AX*4), DI
+
+#define SIXTEENROWS \
+	VMOVUPS (R8)(BX*4), Z16;  \
+	VMOVUPS (R9)(BX*4), Z17;  \
+	VMOVUPS (R10)(BX*4), Z18; \
+	VMOVUPS (R11)(BX*4), Z19
+
 // func survivorsF32AVX512(idx, acc *int32, scale, residual, norm, length *float32, n int, b *Bound, m int) int
 //
-// Sixteen rows at a time, in the order of Bound.Value: Z16 scale, Z17 residual, Z18 norm, Z19 length, Z20 their places in
-// acc. No branch tells whether there are survivors: it would seldom be foreseen, and wait for sums that are still on
-// their way. A store of sixteen at the next free place stays inside idx: no more places have passed than have been looked at.
+// Sixteen rows at a time; Z20 holds their places in acc. No branch tells whether there are survivors: it would seldom be foreseen, and
+// wait for sums that are still on their way. A store of sixteen at the next free place stays inside idx: no more places have passed
+// than have been looked at.
 TEXT ·survivorsF32AVX512(SB), NOSPLIT, $0-80
 	SURVIVORARGS
 	VPBROADCASTD R15, Z22
@@ -428,43 +460,127 @@ block:
 	MOVQ      b+56(FP), DX
 	MOVQ      m+64(FP), CX
 	MOVQ      SI, R12
-	VMOVUPS   (R8)(BX*4), Z16
-	VMOVUPS   (R9)(BX*4), Z17
-	VMOVUPS   (R10)(BX*4), Z18
-	VMOVUPS   (R11)(BX*4), Z19
+	SIXTEENROWS
 	VMOVDQA32 Z21, Z20
 query:
-	VCVTDQ2PS   (R12), Z0
-	VMULPS.BCST 0(DX), Z16, Z1        // Acc
-	VMULPS      Z0, Z1, Z0
-	VMULPS.BCST 8(DX), Z17, Z2        // Res2
-	VADDPS.BCST 4(DX), Z2, Z2         // Res
-	VMULPS      Z2, Z17, Z2
-	VADDPS      Z2, Z0, Z0
-	VMULPS.BCST 16(DX), Z18, Z3       // Norm2
-	VADDPS.BCST 12(DX), Z3, Z3        // Norm
-	VMULPS      Z3, Z18, Z3
-	VADDPS      Z3, Z0, Z0
-	VMULPS.BCST 20(DX), Z19, Z4       // Len
-	VADDPS      Z4, Z0, Z0
-	VCMPPS.BCST $0x15, 24(DX), Z0, K1 // not less than Min, or NaN
-	VPCOMPRESSD Z20, K1, Z5
-	VMOVDQU32   Z5, (DI)
-	KMOVW       K1, AX
-	POPCNTL     AX, AX
-	LEAQ        (DI)(AX*4), DI
-	VPADDD      Z22, Z20, Z20
-	ADDQ        $28, DX
-	LEAQ        (R12)(R15*4), R12
-	DECQ        CX
-	JNE         query
-	VPADDD      Z23, Z21, Z21
-	ADDQ        $64, SI
-	ADDQ        $16, BX
-	CMPQ        BX, R15
-	JLT         block
-	SUBQ        idx+0(FP), DI
-	SHRQ        $2, DI
-	MOVQ        DI, ret+72(FP)
+	PASSING((R12))
+	KEEP(Z20)
+	VPADDD Z22, Z20, Z20
+	ADDQ   $28, DX
+	LEAQ   (R12)(R15*4), R12
+	DECQ   CX
+	JNE    query
+	VPADDD Z23, Z21, Z21
+	ADDQ   $64, SI
+	ADDQ   $16, BX
+	CMPQ   BX, R15
+	JLT    block
+	SUBQ   idx+0(FP), DI
+	SHRQ   $2, DI
+	MOVQ   DI, ret+72(FP)
+	VZEROUPPER
+	RET
+
+// func markedF32AVX512(place, sum *int32, value *float32, acc *int32, scale, residual, norm, length *float32, n int, b *Bound, m int, marks *uint64) int
+//
+// survivorsF32AVX512 for those queries alone that are marked in a block: the lowest bit is that of the last query. R14 holds what is left
+// of a block's marks. It gives the sums and the values of what it finds as well.
+TEXT ·markedF32AVX512(SB), NOSPLIT, $0-104
+	MOVQ place+0(FP), DI
+	MOVQ acc+24(FP), SI
+	MOVQ scale+32(FP), R8
+	MOVQ residual+40(FP), R9
+	MOVQ norm+48(FP), R10
+	MOVQ length+56(FP), R11
+	MOVQ n+64(FP), R15
+	MOVQ marks+88(FP), R13
+	MOVQ sum+8(FP), R12
+	SUBQ DI, R12              // from a place to its sum, in bytes
+	XORQ BX, BX
+	VMOVDQU32 lanes16<>(SB), Z21
+block:
+	MOVQ  $64, CX
+	SUBQ  m+80(FP), CX
+	MOVQ  (R13), R14
+	ADDQ  $8, R13
+	SHLQ  CX, R14            // the first query's at the top
+	TESTQ R14, R14
+	JEQ   next
+	SIXTEENROWS
+query:
+	BSRQ  R14, CX
+	BTRQ  CX, R14
+	XORQ  $63, CX            // the query
+	IMUL3Q $28, CX, DX
+	ADDQ  b+72(FP), DX
+	IMULQ R15, CX
+	ADDQ  BX, CX             // the place of the first row
+	VPBROADCASTD CX, Z20
+	VPADDD Z21, Z20, Z20
+	VMOVDQU32 (SI)(CX*4), Z6
+	PASSING(Z6)
+	VPCOMPRESSD Z6, K1, Z6
+	VCOMPRESSPS Z0, K1, Z0
+	VMOVDQU32 Z6, (DI)(R12*1)
+	MOVQ  value+16(FP), CX
+	SUBQ  place+0(FP), CX
+	VMOVUPS Z0, (DI)(CX*1)
+	KEEP(Z20)
+	TESTQ R14, R14
+	JNE   query
+next:
+	ADDQ  $16, BX
+	CMPQ  BX, R15
+	JLT   block
+	SUBQ  place+0(FP), DI
+	SHRQ  $2, DI
+	MOVQ  DI, ret+96(FP)
+	VZEROUPPER
+	RET
+
+// TOP keeps in t the largest of t and the magnitudes at p, as bits: what is no number is above all numbers.
+#define TOP(p, t) \
+	VPANDD  (p)(CX*4), Z31, Z4; \
+	VPMAXUD Z4, t, t
+
+// FOLD puts the largest of sixteen lanes at off(DI).
+#define FOLD(z, y, x, off) \
+	VEXTRACTI64X4 $1, z, Y4;     \
+	VPMAXUD       Y4, y, y;      \
+	VEXTRACTI128  $1, y, X4;     \
+	VPMAXUD       X4, x, x;      \
+	VPSHUFD       $0x4e, x, X4;  \
+	VPMAXUD       X4, x, x;      \
+	VPSHUFD       $0xb1, x, X4;  \
+	VPMAXUD       X4, x, x;      \
+	VMOVD         x, off(DI)
+
+// func topsF32AVX512(top *[4]float32, scale, residual, norm, length *float32, n int)
+TEXT ·topsF32AVX512(SB), NOSPLIT, $0-48
+	MOVQ top+0(FP), DI
+	MOVQ scale+8(FP), R8
+	MOVQ residual+16(FP), R9
+	MOVQ norm+24(FP), R10
+	MOVQ length+32(FP), R11
+	MOVQ n+40(FP), DX
+	VPTERNLOGD $0xff, Z31, Z31, Z31
+	VPSRLD     $1, Z31, Z31
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	XORQ       CX, CX
+loop:
+	TOP(R8, Z0)
+	TOP(R9, Z1)
+	TOP(R10, Z2)
+	TOP(R11, Z3)
+	ADDQ $16, CX
+	CMPQ CX, DX
+	JLT  loop
+	FOLD(Z0, Y0, X0, 0)
+	FOLD(Z1, Y1, X1, 4)
+	FOLD(Z2, Y2, X2, 8)
+	FOLD(Z3, Y3, X3, 12)
 	VZEROUPPER
 	RET

@@ -249,12 +249,29 @@ func BenchmarkDistance(b *testing.B) {
 			idx, acc, f := make([]int32, m*n), make([]int32, m*n), make([]float32, n)
 			bounds := make([]Bound, m)
 			for i := range bounds {
-				bounds[i].Min = 1
+				bounds[i] = Bound{Acc: 1, Norm2: -1, Min: 1}
 			}
 			b.Run(fmt.Sprintf("%s/Survivors/m%d", s.Name, m), func(b *testing.B) {
 				b.SetBytes(int64(m * n))
 				for b.Loop() {
 					s.Survivors(idx, acc, f, f, f, f, bounds)
+				}
+			})
+			const k = 384
+			x, w, sums := make([]int8, m*k), make([]int8, n*k), make([]int32, n)
+			found := Reached{idx, make([]int32, m*n), make([]float32, m*n)}
+			patterns[0].fill(rand.New(rand.NewPCG(1, 1)), x)
+			patterns[0].fill(rand.New(rand.NewPCG(1, 2)), w)
+			b.Run(fmt.Sprintf("%s/Reach/m%d", s.Name, m), func(b *testing.B) {
+				b.SetBytes(int64(m * n * k))
+				for b.Loop() {
+					s.Reach(found, acc, x, w, sums, f, f, f, f, bounds)
+				}
+			})
+			b.Run(fmt.Sprintf("%s/GemmS8/m%d", s.Name, m), func(b *testing.B) {
+				b.SetBytes(int64(m * n * k))
+				for b.Loop() {
+					s.GemmS8(acc, x, w, sums, m, k)
 				}
 			})
 		}

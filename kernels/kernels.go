@@ -136,6 +136,9 @@ type Set struct {
 	// fused is GemmS8 and EpilogueF32 in one, for m = len(xScale) rows, with acc as scratch; false if it leaves the product to these two.
 	fused func(dst []float32, ld int, acc []int32, x, w []int8, sums []int32, xScale, wScale, bias []float32, act Activation, residual []float32) bool
 
+	// reach is the method Reach; ok is false if it leaves the work to GemmS8 and Survivors.
+	reach func(found Reached, acc []int32, x, w []int8, sums []int32, scale, residual, norm, length []float32, b []Bound) (count int, ok bool)
+
 	// lstm and gru are the methods LSTM and GRU for n > 0 units, without peepholes, clipping and coupled gates; nil: there is no such
 	// function.
 	lstm func(h, c, gates *float32, n int)

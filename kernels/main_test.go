@@ -58,7 +58,7 @@ func closeLedger() error {
 	}
 	for _, s := range Available() {
 		total := 0
-		for _, op := range append(operations(), "Linear") {
+		for _, op := range append(operations(), "Linear", "Reach") {
 			key := [2]string{s.Name, op}
 			if !ledger.tests[key] || ledger.cases[key] == 0 {
 				return fmt.Errorf("no test has exercised %s of %s", op, s.Name)

@@ -31,6 +31,7 @@ var variants = []variant{
 			s.lstm, s.gru = lstmAVX512, gruAVX512
 			s.Limits = limitsVNNI
 			s.L1S8, s.MaxS8, s.Survivors = l1VNNI, maxVNNI, survivorsAVX512
+			s.reach = reachRowsVNNI
 			s.GemvS4, s.RowsS4 = gemvPairsVNNI, rowsPairsVNNI
 			s.Squares8, s.Absolute8 = squares8AVX512, absolute8AVX512
 		},

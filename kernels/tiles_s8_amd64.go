@@ -23,6 +23,11 @@ type tileVNNI struct {
 	xScale        *float32
 	wScale, bias  *float32
 	relu          int
+
+	tests  *testVNNI // of each row of x; see below. Without dst; wScale is part of it
+	extent *float32
+	square int     // 1: of extent, the square
+	marks  *uint64 // of each block of w: every row of x shifts in from below whether some of its sums pass
 }
 
 // narrowS8VNNI computes acc[i][j] = Σ x[i][l] * w[j][l], with more added to what acc holds, for up to six rows of x.
@@ -31,7 +36,8 @@ type tileVNNI struct {
 func narrowS8VNNI(t *tileVNNI)
 
 // wideS8VNNI does the same for six rows or more. With dst it leaves acc alone and goes on to what EpilogueF32 does, without
-// activation or with ReLU, while the sums are in registers; bias and residual may be nil.
+// activation or with ReLU, while the sums are in registers; bias and residual may be nil. With tests it says
+// where sums pass as well.
 //
 //go:noescape
 func wideS8VNNI(t *tileVNNI)
@@ -49,8 +55,9 @@ type floatsVNNI struct {
 	relu                                bool
 }
 
-// multiplyVNNI computes GemmS8, or GemmS8 and EpilogueF32 in one if there is f, which needs more than narrowRows.
-func multiplyVNNI(acc []int32, x, w []int8, sums []int32, m, k int, f *floatsVNNI) {
+// multiplyVNNI computes GemmS8, or GemmS8 and EpilogueF32 in one if there is f, or the first step of Reach if there is r. These two need more
+// than narrowRows.
+func multiplyVNNI(acc []int32, x, w []int8, sums []int32, m, k int, f *floatsVNNI, r *reachVNNI) {
 	n := len(sums)
 	t := tileVNNI{xStride: k, wStride: 16 * k, sums: &sums[0], n: n}
 	if f != nil {
@@ -58,6 +65,9 @@ func multiplyVNNI(acc []int32, x, w []int8, sums []int32, m, k int, f *floatsVNN
 		if f.relu {
 			t.relu = 1
 		}
+	}
+	if r != nil {
+		t.wScale, t.extent, t.square, t.marks = r.scale, r.extent, r.square, &r.marks[0]
 	}
 	// At most as many rows, shared out evenly, then as many columns, at a time as the panel holds.
 	rows := xPanel / min(k, 512)
@@ -91,8 +101,11 @@ func multiplyVNNI(acc []int32, x, w []int8, sums []int32, m, k int, f *floatsVNN
 			if f != nil && j+cols >= k {
 				t.dst, t.residual, t.xScale = &f.dst[i*f.ld], at(f.residual, i*f.ld), &f.xScale[i]
 			}
+			if r != nil && j+cols >= k {
+				t.tests = &r.tests[i]
+			}
 			wideS8VNNI(&t)
-			t.dst = nil
+			t.dst, t.tests = nil, nil
 		}
 	}
 }
@@ -103,7 +116,7 @@ func gemmVNNI(acc []int32, x []int8, w []int8, sums []int32, m, k int) {
 		clear(acc)
 		return
 	}
-	multiplyVNNI(acc, x, w, sums, m, k, nil)
+	multiplyVNNI(acc, x, w, sums, m, k, nil, nil)
 }
 
 // linearVNNI is Set.fused.
@@ -122,7 +135,7 @@ func linearVNNI(dst []float32, ld int, acc []int32, x, w []int8, sums []int32, x
 		residual = cut(residual, (m-1)*ld+n)
 	}
 	f := floatsVNNI{cut(dst, (m-1)*ld+n), xScale, wScale, bias, residual, ld, act == ActReLU}
-	multiplyVNNI(acc, x, w, sums[:n], m, k, &f)
+	multiplyVNNI(acc, x, w, sums[:n], m, k, &f, nil)
 	if after {
 		for i := range m {
 			activateAVX512(dst[i*ld:i*ld+n], act)

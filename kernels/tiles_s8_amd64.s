@@ -388,6 +388,32 @@ residual:                         \
 	DECQ      CX;                 \
 	JEQ       stored
 
+// TEST stores one row's sums and compares them with what tileVNNI.tests has of the row at R8: whether some of block 0 pass goes into R9 as
+// its lowest bit, of block 1 into R10. No branch depends on it: it would seldom be foreseen. Z24 and Z25 are scales, Z30 and Z31 extents.
+#define TEST(a, b) \
+	VMOVDQU32   a, (R11);              \
+	VMOVDQU32   b, (R11)(SI*1);        \
+	VCVTDQ2PS   a, a;                  \
+	VCVTDQ2PS   b, b;                  \
+	VMULPS.BCST (R8), Z30, Z26;        \
+	VMULPS.BCST (R8), Z31, Z27;        \
+	VMULPS      Z24, a, a;             \
+	VMULPS      Z25, b, b;             \
+	VADDPS      Z26, a, a;             \
+	VADDPS      Z27, b, b;             \
+	VCMPPS.BCST $0x15, 4(R8), a, K1;   \ // not less than, or NaN
+	VCMPPS.BCST $0x15, 4(R8), b, K2;   \
+	KMOVW       K1, BX;                \
+	NEGL        BX;                    \ // carries unless it is 0
+	ADCQ        R9, R9;                \
+	KMOVW       K2, BX;                \
+	NEGL        BX;                    \
+	ADCQ        R10, R10;              \
+	ADDQ        AX, R11;               \
+	ADDQ        $8, R8;                \
+	DECQ        CX;                    \
+	JEQ         tested
+
 // SUMSAT: R11, AX, SI, CX: the sums in acc of a group of rows from row on, bytes from row to row, OFF1, rows.
 #define SUMSAT(row) \
 	MOVQ  tileVNNI_n(R15), AX;   \
@@ -555,6 +581,9 @@ store:
 	TESTQ R11, R11
 	JNE  floats
 	SUMSAT(DX)
+	MOVQ tileVNNI_tests(R15), R8
+	TESTQ R8, R8
+	JNE  tests
 	TO(Z0, Z1)
 	TO(Z2, Z3)
 	TO(Z4, Z5)
@@ -604,6 +633,45 @@ noBias:
 	FINISH(Z18, Z19, bias9, relu9, res9)
 	FINISH(Z20, Z21, bias10, relu10, res10)
 	FINISH(Z22, Z23, bias11, relu11, res11)
+tests:
+	MOVQ  COLUMN, BX
+	MOVQ  tileVNNI_wScale(R15), R12
+	ADDQ  BX, R12
+	VMOVUPS (R12), Z24
+	VMOVUPS (R12)(SI*1), Z25
+	MOVQ  tileVNNI_extent(R15), R12
+	ADDQ  BX, R12
+	VMOVUPS (R12), Z30
+	VMOVUPS (R12)(SI*1), Z31
+	CMPQ  tileVNNI_square(R15), $0
+	JEQ   plain
+	VMULPS Z30, Z30, Z30
+	VMULPS Z31, Z31, Z31
+plain:
+	LEAQ  (R8)(DX*8), R8
+	MOVQ  tileVNNI_marks(R15), R12
+	SHRQ  $3, BX            // a block is 64 bytes of sums and 8 of marks
+	ADDQ  BX, R12
+	MOVQ  SI, R13
+	SHRQ  $3, R13
+	MOVQ  (R12), R9
+	MOVQ  (R12)(R13*1), R10
+	TEST(Z0, Z1)
+	TEST(Z2, Z3)
+	TEST(Z4, Z5)
+	TEST(Z6, Z7)
+	TEST(Z8, Z9)
+	TEST(Z10, Z11)
+	TEST(Z12, Z13)
+	TEST(Z14, Z15)
+	TEST(Z16, Z17)
+	TEST(Z18, Z19)
+	TEST(Z20, Z21)
+	TEST(Z22, Z23)
+tested:
+	MOVQ  R10, (R12)(R13*1)
+	MOVQ  R9, (R12)         // the same, if there is one block
+	VPXORD Z30, Z30, Z30
 stored:
 	DECQ  GROUPS
 	JGT   group

@@ -387,6 +387,10 @@ func (c *Classifier) allocate(a *arena) {
 		p := &c.parts[i]
 		p.acc = take[int32](a, scratch, scanSums)
 		p.idx = take[int32](a, scratch, scanSums)
+		p.found = kernels.Reached{Place: p.idx}
+		if o.Batch > 1 {
+			p.found.Sum, p.found.Value = take[int32](a, scratch, scanSums), take[float32](a, scratch, scanSums)
+		}
 		if cfg.Compact {
 			p.dequantized = take[float64](a, scratch, 4, cfg.Cols)
 		}

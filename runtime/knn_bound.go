@@ -156,8 +156,12 @@ func (c *Classifier) roundDifference(q *query, y []float64, q8 []int8, top float
 // bound sets what a row must reach so that its distance to query i may be the limit of its search or less.
 func (c *Classifier) bound(p *knnPart, i int) {
 	s, q := &p.searches[i], &c.queries[i]
-	if c.byPairs && c.metric.kind == euclidean {
+	switch {
+	case c.byPairs && c.metric.kind == euclidean:
 		c.boundPairs(&p.bounds[i], &s.refining, q, s.limit)
+		return
+	case p.products:
+		c.boundProducts(&p.bounds[i], q, s.limit)
 		return
 	}
 	c.boundRows(&p.bounds[i], q, s.limit)
@@ -172,6 +176,11 @@ func noBound(b *kernels.Bound, q *query, tau float64) bool {
 	}
 	*b = kernels.Bound{Min: float32(math.Inf(-1))}
 	return math.IsInf(tau, 0) || math.IsNaN(tau) // not k distances yet
+}
+
+// units is at least the true distance, in units, of a row whose computed euclidean distance is tau or less.
+func (c *Classifier) units(tau float64) float64 {
+	return (float64(tau*(1+c.relative)) + c.underflow) / c.m.unit
 }
 
 // boundRows sets b so that Survivors passes every row whose distance may be tau or less.

@@ -30,6 +30,7 @@ func (c *Classifier) scanOne(p *knnPart, from, to int) {
 			c.sample(s, q, acc[j], at+int(j))
 		}
 	}
+	c.fetchSamples(p, 0)
 	c.rankSamples(p, 0)
 	next, waiting := 0, 0
 	for i := range pieces {
@@ -49,7 +50,7 @@ func (c *Classifier) scanOne(p *knnPart, from, to int) {
 	}
 	if c.byPairs {
 		c.refine(p, waiting)
-		c.rankPassed(p, 0)
+		c.rankPassed(p, 0, 0)
 	}
 }
 
@@ -61,12 +62,15 @@ func (c *Classifier) passed(p *knnPart, acc []int32, at int) {
 		if row >= c.m.cfg.Rows {
 			return // padding, to the end
 		}
-		if c.byPairs {
-			h := c.scanned.codes.K
-			kernels.Fetch(c.m.pairs.fine[row*h:][:h])
-		} else if len(s.pending) == cap(s.pending) {
-			c.flush(p, 0)
+		if s.sampled(int32(row)) {
+			continue
 		}
-		s.pending = append(s.pending, pendingRow{int32(row), acc[j]})
+		if !c.byPairs {
+			c.wait(p, 0, row, acc[j], c.value(p, 0, row, acc[j]))
+			continue
+		}
+		h := c.scanned.codes.K
+		kernels.Fetch(c.m.pairs.fine[row*h:][:h])
+		s.pending = append(s.pending, pendingRow{row: int32(row), acc: acc[j]})
 	}
 }

@@ -64,23 +64,26 @@ func (k *knn) bindPairs(b *binder) {
 
 // boundPairs is boundRows for euclidean distances in both steps.
 func (c *Classifier) boundPairs(coarse, fine *kernels.Bound, q *query, tau float64) {
-	if noBound(coarse, q, tau) {
-		*fine = *coarse
+	c.boundProducts(fine, q, tau)
+	*coarse = *fine
+	t := c.units(tau) + q.residual
+	if hat := math.Sqrt(q.hat2); t < hat && !noBound(coarse, q, tau) {
+		t2 := float64(t * t)
+		// Acc, Res, Res2, Norm, Norm2, Len, Min
+		setBound(coarse, &[7]float64{2 * float64(q.scale), 2 * t * (1 + slack), 2 * (1 + slack), 0, slack - 1, 0,
+			q.hat2 - t2 - float64(slack*(q.hat2+t2)) - tiny})
+	}
+}
+
+// boundProducts is boundRows for euclidean distances by the first of the two, of rows with their norms n. It serves int8 rows as well.
+func (c *Classifier) boundProducts(b *kernels.Bound, q *query, tau float64) {
+	if noBound(b, q, tau) {
 		return
 	}
-	*fine = *coarse
-	t := (float64(tau*(1+c.relative)) + c.underflow) / c.m.unit
-	t2, hat := float64(t*t), math.Sqrt(q.hat2)
-	// Acc, Res, Res2, Norm, Norm2, Len, Min
-	v := [7]float64{2 * float64(q.scale), 2 * hat * (1 + slack), 0, 2 * q.residual * (1 + slack), slack - 1, 0,
-		q.square - t2 - float64(slack*(q.square+q.hat2+t2)) - tiny}
-	setBound(fine, &v)
-	if t += q.residual; t < hat {
-		t2 = float64(t * t)
-		v[1], v[2], v[3] = 2*t*(1+slack), 2*(1+slack), 0
-		v[6] = q.hat2 - t2 - float64(slack*(q.hat2+t2)) - tiny
-	}
-	setBound(coarse, &v)
+	t := c.units(tau)
+	t2 := float64(t * t)
+	setBound(b, &[7]float64{2 * float64(q.scale), 2 * math.Sqrt(q.hat2) * (1 + slack), 0, 2 * q.residual * (1 + slack), slack - 1, 0,
+		q.square - t2 - float64(slack*(q.square+q.hat2+t2)) - tiny})
 }
 
 // refine looks at more bits of the first n rows that wait, ranks those that pass, and returns how many are left to wait.
@@ -99,13 +102,13 @@ func (c *Classifier) refine(p *knnPart, n int) (left int) {
 	for j, r := range s.pending[:n] {
 		// The product of both steps, then the rest of the bound.
 		sum := float32(k.codes.Scale[r.row]*float32(r.acc)) + float32(k.fineScale[r.row]*float32(more[j]))
-		if s.refining.Value(1, sum, k.fineResidual[r.row], k.norm[r.row], length[r.row]) < s.refining.Min || s.sampled(r.row) {
+		if s.refining.Value(1, sum, k.fineResidual[r.row], k.norm[r.row], length[r.row]) < s.refining.Min {
 			continue
 		}
 		c.fetch(r.row)
 		s.passed[s.waiting] = r.row
 		if s.waiting++; s.waiting == len(s.passed) {
-			c.rankPassed(p, rankRows) // the others are on their way from memory
+			c.rankPassed(p, 0, rankRows) // the others are on their way from memory
 		}
 	}
 	left = copy(s.pending, s.pending[n:])
@@ -113,12 +116,12 @@ func (c *Classifier) refine(p *knnPart, n int) (left int) {
 	return left
 }
 
-// rankPassed ranks the rows that passed both steps, down to the last left of them.
-func (c *Classifier) rankPassed(p *knnPart, left int) {
-	s := &p.searches[0]
+// rankPassed ranks the rows of query i that passed, down to the last left of them.
+func (c *Classifier) rankPassed(p *knnPart, i, left int) {
+	s := &p.searches[i]
 	for s.waiting > left {
 		n := min(s.waiting, rankRows)
-		c.rank(p, 0, s.passed[:n])
+		c.rank(p, i, s.passed[:n])
 		s.waiting = copy(s.passed[:], s.passed[n:s.waiting])
 	}
 }

@@ -14,14 +14,9 @@ const (
 	// scanQueries is how many queries share a tile. The more, the more products hide the time that its rows take to arrive.
 	scanQueries = 32
 	// scanWork bounds the products of one call: it sets the rows of a tile.
-	scanWork = 4 << 20
+	scanWork = 8 << 20
 	// maxSample is the largest k for which a first threshold is sought in a sample of the rows.
 	maxSample = 64
-	// samplePieces pieces, evenly spread, are that sample: rows often lie sorted by class. Together they are a 32nd of the rows, and
-	// at most 16 times samplePiece.
-	samplePieces = 32
-	sampleShare  = 16
-	samplePiece  = 128
 	// pendingRows wait until they are ranked, those that seem nearest first, so that few of the others need to be.
 	pendingRows = 1024
 )
@@ -29,20 +24,24 @@ const (
 // knnPart is what one part of the rows needs for its scan: parts are searched side by side and merged.
 type knnPart struct {
 	acc, idx    []int32
+	found       kernels.Reached // idx among others
 	dequantized []float64       // 4 rows, compact files only
 	searches    []search        // one a query
 	bounds      []kernels.Bound // of each query: what a row must reach to be among the nearest
+	norm        []float32       // of each row: what the bounds take for it, see boundProducts
+	products    bool            // they are those of boundProducts
 }
 
 // search is the state of one query in one part.
 type search struct {
+	pending  []pendingRow
 	heap     []rankedRow         // the nearest so far, the farthest on top; capacity k
 	limit    float64             // the k-th distance is not above this
 	refined  int64               // rows of which more bits were read: see knn_pairs.go
 	refining kernels.Bound       // what those must reach
 	passed   [2 * rankRows]int32 // those that did and wait to be ranked
 	waiting  int                 // how many
-	pending  []pendingRow
+	enough   int                 // pending rows, to rank some
 	ranked   int64
 	samples  []sample // of the first threshold: best last, so that the worst is at hand
 	distance [rankRows]float64
@@ -66,7 +65,12 @@ const rankRows = 8
 // wholeRanks rounds n up to what is ranked in the same time.
 func wholeRanks(n int) int { return (n + rankRows - 1) / rankRows * rankRows }
 
-type pendingRow struct{ row, acc int32 }
+// pendingRow is a row that waits: its sum, and the Value of its bound when it came, which only falls when a limit does: below Min it is
+// out. Until there is a limit that is infinite.
+type pendingRow struct {
+	row, acc int32
+	value    float32
+}
 
 // firstRanked of the rows that wait, or about k if that is less, are ranked before the others.
 const firstRanked = 16
@@ -105,9 +109,11 @@ func (c *Classifier) scanPart(_, part int) {
 	blocks := c.scanned.codes.N / 16
 	from, to := blocks*part/len(c.parts)*16, blocks*(part+1)/len(c.parts)*16
 	scan := false
+	p.norm, p.products = c.scanned.norm, false
 	for i := range c.count {
 		s := &p.searches[i]
 		s.heap, s.pending, s.waiting, s.ranked, s.refined, s.limit = s.heap[:0], s.pending[:0], 0, 0, 0, math.Inf(1)
+		s.enough = tightenAt
 		c.bound(p, i)
 		scan = scan || !c.queries[i].exhaustive
 	}
@@ -115,10 +121,7 @@ func (c *Classifier) scanPart(_, part int) {
 	case scan && c.count == 1:
 		c.scanOne(p, from, to)
 	case scan:
-		c.sampleRows(p, from, to)
-		for at := from; at < to; at += c.rowsAt {
-			c.scanTile(p, at, min(c.rowsAt, to-at))
-		}
+		c.scanBatch(p, from, to)
 	}
 	c.rankAll(p, from, min(to, c.m.cfg.Rows))
 	for i := range c.count {
@@ -126,14 +129,21 @@ func (c *Classifier) scanPart(_, part int) {
 	}
 }
 
-// sums computes the products or differences of some queries with n rows, from row at on.
-func (c *Classifier) sums(acc []int32, first, queries, at, n int) {
+// use gets ready to read what is scanned of n rows.
+func (c *Classifier) use(at, n int) {
+	if !c.file.Narrowed() {
+		return
+	}
 	k := c.scanned
 	w := &k.codes
-	if c.file.Narrowed() {
-		c.file.Use(modelfile.Bytes(w.Data[at*w.K:(at+n)*w.K]), modelfile.Bytes(w.Scale[at:at+n]), modelfile.Bytes(w.Sum[at:at+n]),
-			modelfile.Bytes(k.residual[at:at+n]), modelfile.Bytes(k.norm[at:at+n]), modelfile.Bytes(k.length[at:at+n]))
-	}
+	c.file.Use(modelfile.Bytes(w.Data[at*w.K:(at+n)*w.K]), modelfile.Bytes(w.Scale[at:at+n]), modelfile.Bytes(w.Sum[at:at+n]),
+		modelfile.Bytes(k.residual[at:at+n]), modelfile.Bytes(k.norm[at:at+n]), modelfile.Bytes(k.length[at:at+n]))
+}
+
+// sums computes the products or differences of some queries with n rows, from row at on.
+func (c *Classifier) sums(acc []int32, first, queries, at, n int) {
+	w := &c.scanned.codes
+	c.use(at, n)
 	if c.byPairs {
 		c.set.GemvS4(acc, c.q8[:2*w.K], w.Data[at*w.K:(at+n)*w.K])
 		return
@@ -151,39 +161,23 @@ func (c *Classifier) sums(acc []int32, first, queries, at, n int) {
 	}
 }
 
-// scanTile looks for survivors of all queries among n rows.
-func (c *Classifier) scanTile(p *knnPart, at, n int) {
-	for first := 0; first < c.count; first += scanQueries {
-		queries := min(scanQueries, c.count-first)
-		c.sums(p.acc[:queries*n], first, queries, at, n)
-		for _, j := range c.survivors(p, p.acc[:queries*n], first, at, n) {
-			q := uint32(j) / uint32(n)
-			i, row := first+int(q), at+int(uint32(j)-q*uint32(n))
-			s := &p.searches[i]
-			if row >= c.m.cfg.Rows {
-				continue // padding
-			}
-			if len(s.pending) == cap(s.pending) {
-				c.flush(p, i)
-			}
-			s.pending = append(s.pending, pendingRow{int32(row), p.acc[j]})
-		}
+// lengths are those of the rows, where bounds have a use for them: else they are not read.
+func (c *Classifier) lengths(p *knnPart) []float32 {
+	if c.metric.kind == euclidean {
+		return p.norm
 	}
+	return c.scanned.length
 }
 
 // survivors gives the places in acc, [queries, n], of the sums of n rows that reach the bounds of their query, from query first on.
 func (c *Classifier) survivors(p *knnPart, acc []int32, first, at, n int) []int32 {
 	k := c.scanned
-	length := k.length
-	if c.metric.kind == euclidean {
-		length = k.norm // the bound has no use for lengths: so they are not read
-	}
-	found := c.set.Survivors(p.idx, acc, k.codes.Scale[at:at+n], k.residual[at:at+n], k.norm[at:at+n], length[at:at+n],
+	found := c.set.Survivors(p.idx, acc, k.codes.Scale[at:at+n], k.residual[at:at+n], p.norm[at:at+n], c.lengths(p)[at:at+n],
 		p.bounds[first:first+len(acc)/n])
 	return p.idx[:found]
 }
 
-// flush ranks the rows that wait: first those that seem nearest, then the others that the bound, tighter now, still passes.
+// flush ranks the rows that wait: first those that may be nearest, then the others that the bound, tighter now, still passes.
 func (c *Classifier) flush(p *knnPart, i int) {
 	s, b, k := &p.searches[i], &p.bounds[i], c.m
 	if len(s.pending) > 4 {
@@ -192,7 +186,8 @@ func (c *Classifier) flush(p *knnPart, i int) {
 	var group [2 * rankRows]int32 // the second half is on its way from memory while the first is ranked
 	n := 0
 	for _, r := range s.pending {
-		if r.row < 0 || b.Value(r.acc, k.codes.Scale[r.row], k.residual[r.row], k.norm[r.row], k.length[r.row]) < b.Min || s.sampled(r.row) {
+		if r.row < 0 || r.value < b.Min ||
+			b.Value(r.acc, k.codes.Scale[r.row], k.residual[r.row], p.norm[r.row], k.length[r.row]) < b.Min {
 			continue
 		}
 		c.fetch(r.row)
@@ -214,33 +209,44 @@ func (c *Classifier) fetch(row int32) {
 	}
 }
 
-// rankBest ranks the waiting rows that seem nearest, and marks them done by a negative row.
-func (c *Classifier) rankBest(p *knnPart, i int) {
-	s, q, k := &p.searches[i], &c.queries[i], c.m
-	var best [firstRanked]sample // row: the index in pending
-	n, most := 0, min(firstRanked, wholeRanks(c.opt.K))
-	for at, r := range s.pending {
-		near := c.near(q, r.acc, k.codes.Scale[r.row], k.norm[r.row], k.length[r.row])
-		if n == most && !(near > best[n-1].near) || s.sampled(r.row) {
+// nearest drops the waiting rows that do not reach the bound any more, and finds those that may be nearest, as many as best has room for:
+// their places in pending, nearest first.
+func (c *Classifier) nearest(p *knnPart, i int, best []sample) []sample {
+	s, least := &p.searches[i], p.bounds[i].Min
+	n, left := 0, s.pending[:0]
+	for _, r := range s.pending {
+		if r.row < 0 || r.value < least {
 			continue
 		}
-		if n < most {
+		left = append(left, r)
+		if n < len(best) {
 			n++
+		} else if !(r.value > best[n-1].near) {
+			continue
 		}
 		j := n - 1
-		for ; j > 0 && near > best[j-1].near; j-- {
+		for ; j > 0 && r.value > best[j-1].near; j-- {
 			best[j] = best[j-1]
 		}
-		best[j] = sample{near, int32(at)}
+		best[j] = sample{r.value, int32(len(left) - 1)}
 	}
-	for _, b := range best[:n] {
+	s.pending = left
+	return best[:n]
+}
+
+// rankBest ranks the waiting rows that may be nearest, and marks them done by a negative row.
+func (c *Classifier) rankBest(p *knnPart, i int) {
+	s := &p.searches[i]
+	var room [firstRanked]sample
+	best := c.nearest(p, i, room[:min(firstRanked, wholeRanks(c.opt.K))])
+	for _, b := range best {
 		c.fetch(s.pending[b.row].row)
 	}
 	var group [rankRows]int32
-	for at := 0; at < n; at += rankRows {
-		rows := group[:min(rankRows, n-at)]
+	for ; len(best) > 0; best = best[min(rankRows, len(best)):] {
+		rows := group[:min(rankRows, len(best))]
 		for j := range rows {
-			r := &s.pending[best[at+j].row]
+			r := &s.pending[best[j].row]
 			rows[j], r.row = r.row, -1
 		}
 		c.rank(p, i, rows)
@@ -411,44 +417,8 @@ func (c *Classifier) useRows(at, n int) {
 	}
 }
 
-// sampleRows finds a first threshold for each query: the exact distances of the k rows (or a few more) of a sample that seem nearest. Without
-// it every row would pass until k were ranked, and those that lie first in the file seldom are the nearest.
-func (c *Classifier) sampleRows(p *knnPart, from, to int) {
-	if c.opt.K > maxSample {
-		return
-	}
-	for i := range c.count {
-		p.searches[i].samples = p.searches[i].samples[:0]
-	}
-	rows := min(c.rowsAt, max((to-from)/(samplePieces*sampleShare)&^15, 16), samplePiece)
-	tiles := (to - from + rows - 1) / rows
-	pieces := min(tiles, samplePieces)
-	for piece := range pieces {
-		at := from + tiles*piece/pieces*rows
-		n := min(rows, to-at)
-		if next := from + tiles*(piece+1)/pieces*rows; piece+1 < pieces {
-			kernels.Fetch(c.m.codes.Data[next*c.m.codes.K : min(next+rows, to)*c.m.codes.K])
-		}
-		for i := range c.count {
-			c.boundNear(p, i)
-		}
-		for first := 0; first < c.count; first += scanQueries {
-			queries := min(scanQueries, c.count-first)
-			c.sums(p.acc[:queries*n], first, queries, at, n)
-			for _, j := range c.survivors(p, p.acc[:queries*n], first, at, n) {
-				q := uint32(j) / uint32(n)
-				i, row := first+int(q), at+int(uint32(j)-q*uint32(n))
-				c.sample(&p.searches[i], &c.queries[i], p.acc[j], row)
-			}
-		}
-	}
-	for i := range c.count {
-		c.rankSamples(p, i)
-	}
-}
-
-// rankSamples sets the first threshold of query i.
-func (c *Classifier) rankSamples(p *knnPart, i int) {
+// fetchSamples asks for the rows that rankSamples is going to rank.
+func (c *Classifier) fetchSamples(p *knnPart, i int) {
 	s := &p.searches[i]
 	if len(s.samples) < c.opt.K {
 		s.samples = s.samples[:0]
@@ -456,6 +426,11 @@ func (c *Classifier) rankSamples(p *knnPart, i int) {
 	for _, r := range s.samples {
 		c.fetch(r.row)
 	}
+}
+
+// rankSamples sets the first threshold of query i.
+func (c *Classifier) rankSamples(p *knnPart, i int) {
+	s := &p.searches[i]
 	var group [rankRows]int32
 	for at := 0; at < len(s.samples); at += rankRows {
 		n := min(rankRows, len(s.samples)-at)
