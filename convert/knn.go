@@ -70,7 +70,7 @@ func convertKNN(ctx context.Context, dst string, src *KNNSource, o Options) (*Re
 	if err := rows.measure(ctx, func() error { return w.step("measuring") }); err != nil {
 		return nil, err
 	}
-	cfg.Unit, cfg.Cosine = rows.unit, rows.cosine && cfg.Class == runtime.ClassDot
+	cfg.Unit, cfg.Center, cfg.Cosine = rows.unit, rows.rounded, rows.cosine && cfg.Class == runtime.ClassDot
 	report := &Report{Format: src.Format, Source: src.Path, Path: dst, Warnings: slices.Clone(src.Warnings)}
 	if o.KNN.Rows == "float32" && rows.rounding > 0 {
 		report.Warnings = append(report.Warnings, fmt.Sprintf(
@@ -177,6 +177,9 @@ func knnMeta(src *KNNSource, cfg *runtime.KNNConfig, o Options) (*modelfile.Meta
 	if cfg.Pairs {
 		m.Requires = []string{"pairs"}
 	}
+	if cfg.Center != nil || wholeRows(cfg) < cfg.Rows {
+		m.Requires = []string{"compact"}
+	}
 	return m, nil
 }
 
@@ -228,22 +231,28 @@ func (w *knnWriter) write(dst string, meta *modelfile.Meta, cfg *runtime.KNNConf
 			list.add(fmt.Sprintf("scaler.%d.scale", i), modelfile.F64, modelfile.Rows, doubles(s.Scale), d)
 		}
 	}
-	list.add("center", w.rows.centers, modelfile.Rows, w.center, d)
+	w.addCenter(&list, cfg.Center, d)
 	var residual, norm, length, pairResidual, pairNorm, fineResidual []float32
 	codes := len(list.specs)
 	var stats quant.Stats
-	encode := func() error { return w.codes(&residual, &norm, &length, &stats) }
+	whole := wholeRows(cfg)
+	encode := func() error { return w.codes(whole, &residual, &norm, &length, &stats) }
 	if cfg.Head > 0 {
 		list.add("head.axes", modelfile.F64, modelfile.Rows, w.axes, cfg.Head, d)
 		codes++
 		list.add("head.int8", modelfile.I8, modelfile.N16K4, encode, n, cfg.Head+1)
-	} else {
-		list.add("rows.int8", modelfile.I8, modelfile.N16K4, encode, n, d)
+	} else if whole > 0 {
+		list.add("rows.int8", modelfile.I8, modelfile.N16K4, encode, whole, d)
 	}
-	list.add("rows.residual", modelfile.F32, modelfile.Rows, floats(&residual), n)
-	list.add("rows.norm", modelfile.F32, modelfile.Rows, floats(&norm), n)
-	if cfg.Class == runtime.ClassDot {
-		list.add("rows.length", modelfile.F32, modelfile.Rows, floats(&length), n)
+	if whole > 0 {
+		list.add("rows.residual", modelfile.F32, modelfile.Rows, floats(&residual), whole)
+		list.add("rows.norm", modelfile.F32, modelfile.Rows, floats(&norm), whole)
+		if cfg.Class == runtime.ClassDot {
+			list.add("rows.length", modelfile.F32, modelfile.Rows, floats(&length), whole)
+		}
+	}
+	if whole < n {
+		list.add("rows.last", modelfile.I8, modelfile.Rows, func() error { return w.last(whole, &stats) }, n-whole, d)
 	}
 	if cfg.Pairs {
 		h := runtime.PairBytes(d)
@@ -284,6 +293,44 @@ func (w *knnWriter) write(dst string, meta *modelfile.Meta, cfg *runtime.KNNConf
 	return w.out.Close()
 }
 
+// wholeRows is how many rows lie in blocks of sixteen: of a compact file, which promises its size, those of whole blocks.
+func wholeRows(cfg *runtime.KNNConfig) int {
+	if cfg.Compact {
+		return cfg.Rows / 16 * 16
+	}
+	return cfg.Rows
+}
+
+// last writes the rows from row first on, each by itself.
+func (w *knnWriter) last(first int, stats *quant.Stats) error {
+	var r knnRow
+	var scales []float32
+	was, is := make([]float32, w.src.Cols), make([]float32, w.src.Cols)
+	for i := first; i < w.src.Rows; i++ {
+		if err := w.rows.quantize(i, &r); err != nil {
+			return err
+		}
+		if err := writePadded(w.out, r.q); err != nil {
+			return err
+		}
+		scales = append(scales, r.scale)
+		r.addTo(stats, was, is)
+		if err := w.step("rows.last"); err != nil {
+			return err
+		}
+	}
+	return w.out.Finish(scales, nil)
+}
+
+// addTo counts what quantization did to the row. was and is are scratch.
+func (r *knnRow) addTo(stats *quant.Stats, was, is []float32) {
+	for j, q := range r.q {
+		was[j] = float32(r.was[j])
+		is[j] = float32(q) * r.scale
+	}
+	stats.Add(was, is)
+}
+
 // block writes sixteen packed rows and gathers their scales and sums.
 func (w *knnWriter) block(packer *quant.Packer, scales *[]float32, sums *[]int32) error {
 	data, scale, sum := packer.Block()
@@ -293,8 +340,8 @@ func (w *knnWriter) block(packer *quant.Packer, scales *[]float32, sums *[]int32
 	return err
 }
 
-// codes writes the int8 rows and gathers what describes them.
-func (w *knnWriter) codes(residual, norm, length *[]float32, stats *quant.Stats) error {
+// codes writes the int8 rows of blocks and gathers what describes them.
+func (w *knnWriter) codes(n int, residual, norm, length *[]float32, stats *quant.Stats) error {
 	cols := w.src.Cols
 	if w.rows.axes != nil {
 		cols = len(w.rows.axes) + 1
@@ -305,7 +352,7 @@ func (w *knnWriter) codes(residual, norm, length *[]float32, stats *quant.Stats)
 	emit := func() error { return w.block(packer, &scales, &sums) }
 	var r knnRow
 	was, is := make([]float32, cols), make([]float32, cols)
-	for i := range w.src.Rows {
+	for i := range n {
 		if err := w.rows.quantize(i, &r); err != nil {
 			return err
 		}
@@ -313,11 +360,7 @@ func (w *knnWriter) codes(residual, norm, length *[]float32, stats *quant.Stats)
 			return err
 		}
 		*residual, *norm, *length = append(*residual, r.residual), append(*norm, r.norm), append(*length, r.length)
-		for j, q := range r.q {
-			was[j] = float32(r.was[j])
-			is[j] = float32(q) * r.scale
-		}
-		stats.Add(was, is)
+		r.addTo(stats, was, is)
 		if packer.Full() {
 			if err := emit(); err != nil {
 				return err
@@ -401,21 +444,31 @@ func (w *knnWriter) doubles(v []float64) error {
 	return w.out.Finish(nil, nil)
 }
 
-func (w *knnWriter) center() error {
-	switch r := w.rows; r.centers {
-	case modelfile.I8:
-		if err := writePadded(w.out, r.steps); err != nil {
-			return err
-		}
-		return w.out.Finish([]float32{r.step}, nil)
-	case modelfile.F32:
-		v := make([]float32, len(r.center))
-		for j, c := range r.center {
-			v[j] = float32(c)
-		}
-		return w.floats(v)
+// addCenter lists the center as z says.
+func (w *knnWriter) addCenter(list *knnTensors, z *runtime.KNNCenter, d int) {
+	switch {
+	case z == nil:
+		list.add("center", modelfile.F64, modelfile.Rows, func() error { return w.doubles(w.rows.center) }, d)
+	case z.Bits == 32:
+		list.add("center", modelfile.F32, modelfile.Rows, func() error {
+			v := make([]float32, d)
+			for j, step := range w.rows.steps {
+				v[j] = float32(step)
+			}
+			return w.floats(v)
+		}, d)
 	default:
-		return w.doubles(r.center)
+		perByte := 8 / z.Bits
+		v := make([]int8, (d+perByte-1)/perByte)
+		list.add("center", modelfile.I8, modelfile.Rows, func() error {
+			for j, step := range w.rows.steps {
+				v[j/perByte] += int8(step) << (j % perByte * z.Bits)
+			}
+			if err := writePadded(w.out, v); err != nil {
+				return err
+			}
+			return w.out.Finish([]float32{1}, nil)
+		}, len(v))
 	}
 }
 

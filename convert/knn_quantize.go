@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 
 	"github.com/edge-infer/edge-infer/runtime"
@@ -19,14 +20,13 @@ type knnRows struct {
 	compact bool
 
 	center   []float64
-	centers  modelfile.DType // how the file holds them: less than float64 in a compact file, where that costs nothing
-	steps    []int8          // of I8: center = step * centerStep
-	step     float32
-	unit     float64 // a power of two at or above every |row - center|
-	scale    float32 // of class difference: of all rows
-	rounding float64 // the largest change of a value that dtype F32 makes, relative to the value
-	exact32  bool    // every value is a float32 as it is
-	cosine   bool    // the norms of the rows are such that cosines can be bounded
+	rounded  *runtime.KNNCenter // how a compact file holds them in less than float64; nil: it does not
+	steps    []float64          // what its tensor says of each column
+	unit     float64            // a power of two at or above every |row - center|
+	scale    float32            // of class difference: of all rows
+	rounding float64            // the largest change of a value that dtype F32 makes, relative to the value
+	exact32  bool               // every value is a float32 as it is
+	cosine   bool               // the norms of the rows are such that cosines can be bounded
 
 	axes [][]float64 // orthonormal; nil: no head. See runtime/knn_head.go
 	flat []float64   // the same, one after another
@@ -48,7 +48,7 @@ type knnRow struct {
 
 func newKNNRows(src *KNNSource, class string, o KNNOptions) *knnRows {
 	return &knnRows{
-		src: src, class: class, compact: o.Compact, dtype: src.RowType, cosine: true, centers: modelfile.F64,
+		src: src, class: class, compact: o.Compact, dtype: src.RowType, cosine: true,
 		center: make([]float64, src.Cols), row: make([]float64, src.Cols), y: make([]float64, src.Cols),
 	}
 }
@@ -124,7 +124,7 @@ func (k *knnRows) measure(ctx context.Context, step func() error) error {
 		}
 	}
 	if k.compact {
-		off := k.roundCenter(top)
+		off := k.roundCenter()
 		top += off
 		for i := range tops {
 			tops[i] += off
@@ -148,36 +148,37 @@ func (k *knnRows) measure(ctx context.Context, step func() error) error {
 	return nil
 }
 
-// manyCols is from where on the center of a compact file, which promises its size, has a byte a column.
-const manyCols = 512
+// centerRoom is how many bytes the center of a compact file may take, so that the file keeps the size it promises.
+const centerRoom = 2560
 
-// roundCenter rounds the center to less than float64, where the rows, within top of it, hardly see that: any center serves, and only their
-// range grows. It returns by how much.
-func (k *knnRows) roundCenter(top float64) (off float64) {
-	largest := 0.0
-	for _, c := range k.center {
-		largest = max(largest, math.Abs(c))
-	}
-	if k.step = float32(largest / 127); len(k.center) > manyCols && float64(k.step) <= top/64 {
-		k.centers, k.steps = modelfile.I8, make([]int8, len(k.center))
-		for j, c := range k.center {
-			if k.step > 0 {
-				k.steps[j] = int8(max(min(math.RoundToEven(c/float64(k.step)), 127), -127))
-			}
-			rounded := float64(float64(k.steps[j]) * float64(k.step)) // not fused into what follows
-			off, k.center[j] = max(off, math.Abs(c-rounded)), rounded
-		}
-		return off
-	}
-	for _, c := range k.center {
-		off = max(off, math.Abs(c-float64(float32(c))))
-	}
-	if !(off <= top/1024) {
+// roundCenter rounds the center to as many bits as there is room for: any center serves, and only the range of the rows grows. It returns by
+// how much.
+func (k *knnRows) roundCenter() (off float64) {
+	d := len(k.center)
+	z, most := &runtime.KNNCenter{}, 0.0 // most is the largest magnitude of a step
+	switch {
+	case 8*d <= centerRoom:
 		return 0
+	case 4*d <= centerRoom:
+		z.Bits, most = 32, 1
+	case d <= centerRoom:
+		z.Bits, most = 8, 127
+	default:
+		z.Bits, most = 4, 7
 	}
-	k.centers = modelfile.F32
+	low, high := slices.Min(k.center), slices.Max(k.center)
+	z.Base = low/2 + high/2
+	z.Step = (high/2 - low/2) / most
+	k.rounded, k.steps = z, make([]float64, d)
 	for j, c := range k.center {
-		k.center[j] = float64(float32(c))
+		if z.Step > 0 {
+			k.steps[j] = max(min((c-z.Base)/z.Step, most), -most)
+		}
+		if k.steps[j] = float64(float32(k.steps[j])); z.Bits < 32 {
+			k.steps[j] = math.RoundToEven(k.steps[j])
+		}
+		k.center[j] = z.At(k.steps[j])
+		off = max(off, math.Abs(c-k.center[j]))
 	}
 	return off
 }

@@ -31,6 +31,9 @@ type knn struct {
 
 	axes []float64 // [head, stride] orthonormal; nil: the int8 rows are not reduced, see knn_head.go
 
+	last      []int8 // [Rows%16, stride] the rows that are not in a whole block, of some compact files: they are always ranked
+	lastScale []float32
+
 	plane               // int8 rows of (row - center) / unit, or of what they are reduced to
 	pairs       *pairs  // the rows once more, in fewer bits; nil: not in this file
 	commonScale float32 // difference: the scale of all rows
@@ -84,25 +87,10 @@ func bindKNN(file *modelfile.File, cfg *KNNConfig) (*knn, error) {
 		}
 	}
 	k.stride = kernels.Pad16(d)
-	if cfg.Head > 0 {
-		k.bindHead(b)
-		k.codes = b.linear("head.int8", n, cfg.Head+1).Weights
+	if whole := k.bindLast(b); whole > 0 {
+		k.bindRows(b, whole)
 	} else {
-		k.codes = b.linear("rows.int8", n, d).Weights
-	}
-	k.residual = b.floats("rows.residual", true, n)
-	k.norm = b.floats("rows.norm", true, n)
-	k.length = k.norm
-	if cfg.Class == ClassDot {
-		k.length = b.floats("rows.length", true, n)
-	} else if len(k.codes.Scale) > 0 {
-		k.commonScale = k.codes.Scale[0]
-		for i, s := range k.codes.Scale[:n] {
-			if s != k.commonScale {
-				b.fail("rows.int8", "has the scale %g in row %d and %g in row 0; differences need one scale for all", s, i, k.commonScale)
-				break
-			}
-		}
+		k.codes.K = k.stride
 	}
 	if cfg.Pairs {
 		k.bindPairs(b)
@@ -138,25 +126,74 @@ func bindKNN(file *modelfile.File, cfg *KNNConfig) (*knn, error) {
 	return k, nil
 }
 
-// bindCenter finds the center of the columns. Compact files may hold float32, or int8 with one scale.
+// bindRows finds the first n rows in int8, and what is known of each.
+func (k *knn) bindRows(b *binder, n int) {
+	if k.cfg.Head > 0 {
+		k.bindHead(b)
+		k.codes = b.linear("head.int8", n, k.cfg.Head+1).Weights
+	} else {
+		k.codes = b.linear("rows.int8", n, k.cfg.Cols).Weights
+	}
+	k.residual = b.floats("rows.residual", true, n)
+	k.norm = b.floats("rows.norm", true, n)
+	k.length = k.norm
+	if k.cfg.Class == ClassDot {
+		k.length = b.floats("rows.length", true, n)
+	} else if len(k.codes.Scale) > 0 {
+		k.commonScale = k.codes.Scale[0]
+		for i, s := range k.codes.Scale[:n] {
+			if s != k.commonScale {
+				b.fail("rows.int8", "has the scale %g in row %d and %g in row 0; differences need one scale for all", s, i, k.commonScale)
+				break
+			}
+		}
+	}
+}
+
+// bindCenter finds the center of the columns.
 func (k *knn) bindCenter(b *binder) {
-	d := k.cfg.Cols
-	t, ok := b.file.Lookup("center")
-	if !ok || t.DType != modelfile.F32 && t.DType != modelfile.I8 {
+	d, z := k.cfg.Cols, k.cfg.Center
+	if z == nil {
 		k.center = b.doubles("center", true, d)
 		return
 	}
-	if t = b.tensor("center", true, t.DType, modelfile.Rows, d); t == nil {
+	dtype, n := modelfile.I8, d
+	switch z.Bits {
+	case 32:
+		dtype = modelfile.F32
+	case 4:
+		n = (d + 1) / 2
+	}
+	t := b.tensor("center", true, dtype, modelfile.Rows, n)
+	if t == nil {
 		return
 	}
 	k.center = make([]float64, d)
 	for j := range k.center {
-		if t.DType == modelfile.F32 {
-			k.center[j] = float64(t.F32()[j])
-		} else {
-			k.center[j] = float64(t.I8()[j]) * float64(t.Scale[0])
+		switch z.Bits {
+		case 32:
+			k.center[j] = z.At(float64(t.F32()[j]))
+		case 8:
+			k.center[j] = z.At(float64(t.I8()[j]))
+		case 4:
+			v := [2]int8{}
+			v[0], v[1] = UnpackKNNCenter(t.I8()[j/2])
+			k.center[j] = z.At(float64(v[j%2]))
 		}
 	}
+}
+
+// bindLast finds the rows of a compact file behind the last whole block of sixteen, which would be mostly padding, and returns how many
+// there are before them.
+func (k *knn) bindLast(b *binder) (whole int) {
+	n := k.cfg.Rows
+	if _, ok := b.file.Lookup("rows.last"); !ok || !k.cfg.Compact || n%16 == 0 {
+		return n
+	}
+	if t := b.tensor("rows.last", true, modelfile.I8, modelfile.Rows, n%16, k.cfg.Cols); t != nil {
+		k.last, k.lastScale = t.I8(), t.Scale
+	}
+	return n / 16 * 16
 }
 
 // doubles returns a float64 vector without its padding, nil when it lacks. The file's check has found it finite.

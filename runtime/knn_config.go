@@ -26,6 +26,8 @@ type KNNConfig struct {
 	Unit float64 `json:"unit"`
 	// Compact says that the file has no kept rows: distances are those of the int8 rows, and results approximate.
 	Compact bool `json:"compact,omitempty"`
+	// Center says how a compact file holds the center of the columns in less than float64; nil: it does not.
+	Center *KNNCenter `json:"center,omitempty"`
 	// Recall is the share of true neighbours that a compact file found at conversion, Sampled on that many of its own rows.
 	Recall  float64 `json:"recall,omitempty"`
 	Sampled int     `json:"sampled,omitempty"`
@@ -37,6 +39,23 @@ type KNNConfig struct {
 	Pairs bool `json:"pairs,omitempty"`
 	// Cosine says that the norms of the rows are such that cosine distances can be bounded.
 	Cosine bool `json:"cosine,omitempty"`
+}
+
+// KNNCenter gives column j of the center as Base + Step*v[j] of the tensor "center": v is float32 (32 bits), int8 in -127..127 (8 bits), or
+// int4 in -7..7 (4 bits), two columns a byte: see UnpackKNNCenter.
+type KNNCenter struct {
+	Bits int     `json:"bits"`
+	Base float64 `json:"base"`
+	Step float64 `json:"step"`
+}
+
+// At is the column for which the tensor says v.
+func (c *KNNCenter) At(v float64) float64 { return c.Base + float64(c.Step*v) }
+
+// UnpackKNNCenter gives the two columns that a byte b = 16*second + first of a center of 4 bits stands for.
+func UnpackKNNCenter(b int8) (first, second int8) {
+	first = b << 4 >> 4
+	return first, int8((int(b) - int(first)) >> 4)
 }
 
 // KNNOutput is one predicted column.
@@ -195,6 +214,12 @@ func (c *KNNConfig) validate() error {
 	}
 	if c.Pairs && (c.Head > 0 || c.Compact || c.Class != ClassDot) {
 		return fmt.Errorf("pairs do not fit class %q, compact %v, a head of %d axes", c.Class, c.Compact, c.Head)
+	}
+	if z := c.Center; z != nil {
+		// Every column is finite, as of rows.
+		if !c.Compact || z.Bits != 32 && z.Bits != 8 && z.Bits != 4 || !(math.Abs(z.Base) <= MaxKNNValue && z.Step >= 0 && z.Step <= MaxKNNValue) {
+			return fmt.Errorf("center of %d bits from %v by %v does not fit compact %v; bits must be 4, 8 or 32", z.Bits, z.Base, z.Step, c.Compact)
+		}
 	}
 	if err := checkWeights(c.Weights, c.Metric); err != nil {
 		return err

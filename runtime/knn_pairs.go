@@ -19,7 +19,7 @@ import (
 //	|x' - w'|  >= |x̂ - ŵ| - e_x - E        |x̂ - ŵ|² = |x̂|² + n² - E² - 2 x̂·ŵ
 //
 // The first is better unless the nearest rows are nearer than the center is. Products are bounded as those of int8 rows. With many queries
-// the matrix kernel on the int8 rows is faster.
+// the matrix kernel on the int8 rows is faster; the first bound, with the norms n, serves these as well.
 
 // pairs is the part of a knn that describes them.
 type pairs struct {

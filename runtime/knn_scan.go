@@ -124,6 +124,9 @@ func (c *Classifier) scanPart(_, part int) {
 		c.scanBatch(p, from, to)
 	}
 	c.rankAll(p, from, min(to, c.m.cfg.Rows))
+	if part == len(c.parts)-1 && c.m.last != nil {
+		c.rankLast(p)
+	}
 	for i := range c.count {
 		c.flush(p, i)
 	}
@@ -327,6 +330,13 @@ func (c *Classifier) distances(p *knnPart, i int, rows []int32) {
 
 // dequantize writes what the int8 of a row stand for: center + q * scale * unit. It defines the rows of a compact file.
 func (k *knn) dequantize(dst []float64, row int) {
+	if i := row - k.codes.N; i >= 0 {
+		s := float64(k.lastScale[i]) * k.unit
+		for j, q := range k.last[i*k.stride:][:len(dst)] {
+			dst[j] = k.center[j] + float64(float64(q)*s)
+		}
+		return
+	}
 	DequantizeKNNRow(dst, k.codes.Data[row/16*16*k.codes.K+row%16*4:], k.center, k.codes.Scale[row], k.unit)
 }
 
@@ -401,6 +411,20 @@ func (c *Classifier) rankAll(p *knnPart, from, to int) {
 			if c.queries[i].exhaustive {
 				c.rank(p, i, group[:n])
 			}
+		}
+	}
+}
+
+// rankLast ranks the rows that are in no block.
+func (c *Classifier) rankLast(p *knnPart) {
+	var group [rankRows]int32
+	for at := c.m.codes.N; at < c.m.cfg.Rows; at += rankRows {
+		n := min(rankRows, c.m.cfg.Rows-at)
+		for j := range n {
+			group[j] = int32(at + j)
+		}
+		for i := range c.count {
+			c.rank(p, i, group[:n])
 		}
 	}
 }

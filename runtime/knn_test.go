@@ -78,7 +78,7 @@ func openHandmade(t *testing.T, c *KNNConfig, tensors map[string]*knnTensor) (*M
 	var specs []modelfile.TensorSpec
 	var order []*knnTensor
 	for _, name := range []string{"center", "head.axes", "head.int8", "rows.int8", "rows.residual", "rows.norm", "rows.length",
-		"pairs.coarse", "pairs.coarse.residual", "pairs.norm", "pairs.fine", "pairs.fine.residual", "labels", "rows", "spare"} {
+		"pairs.coarse", "pairs.coarse.residual", "pairs.norm", "pairs.fine", "pairs.fine.residual", "labels", "rows", "rows.last", "spare"} {
 		if x := tensors[name]; x != nil {
 			x.spec.Name = name
 			specs, order = append(specs, x.spec), append(order, x)
@@ -169,6 +169,18 @@ func TestKNNOpen(t *testing.T) {
 			delete(t, "rows.int8")
 			t["head.axes"] = &knnTensor{spec: modelfile.TensorSpec{DType: modelfile.F64, Layout: modelfile.Rows, Shape: []int{2, 3}}, rows: [][]float64{{1, 0, 0}, {1e-6, 1, 0}}}
 		}, "must be orthonormal"},
+		{func(c *KNNConfig, t map[string]*knnTensor) { t["rows.last"] = t["center"].clone() }, "rows.last: is not part"},
+		{func(c *KNNConfig, t map[string]*knnTensor) { c.Center = &KNNCenter{Bits: 32} }, "center of 32 bits"},
+		{func(c *KNNConfig, t map[string]*knnTensor) { c.Compact, c.Center = true, &KNNCenter{Bits: 5} }, "center of 5 bits"},
+		{func(c *KNNConfig, t map[string]*knnTensor) { c.Compact, c.Center = true, &KNNCenter{Bits: 8, Step: -1} }, "center of 8 bits"},
+		{func(c *KNNConfig, t map[string]*knnTensor) {
+			c.Compact, c.Center = true, &KNNCenter{Bits: 32}
+			delete(t, "rows")
+		}, "center: has type"},
+		{func(c *KNNConfig, t map[string]*knnTensor) {
+			c.Compact, t["rows.last"] = true, t["center"].clone()
+			delete(t, "rows")
+		}, "rows.last: has type"},
 		{addPairs, ""},
 		{func(c *KNNConfig, t map[string]*knnTensor) { c.Pairs = true }, "pairs.coarse: is missing"},
 		{func(c *KNNConfig, t map[string]*knnTensor) { addPairs(c, t); c.Pairs = false }, "pairs.coarse: is not part"},

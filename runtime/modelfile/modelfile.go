@@ -240,8 +240,9 @@ type SectionInfo struct {
 }
 
 // features are the entries of Meta.Requires that this version can run: "ssru", a decoder with a recurrent state; "target_prefix", tokens
-// that every target sentence begins with; "pairs", training rows that are there in fewer bits too.
-var features = map[string]bool{"ssru": true, "target_prefix": true, "pairs": true}
+// that every target sentence begins with; "pairs", training rows that are there in fewer bits too; "compact", of training
+// rows a center in fewer bits, or the last ones in no block.
+var features = map[string]bool{"ssru": true, "target_prefix": true, "pairs": true, "compact": true}
 
 // FormatError says that a file is not an .ei8 file this version can use. Every corruption is reported as one.
 type FormatError struct {
