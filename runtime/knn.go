@@ -433,12 +433,16 @@ func (c *Classifier) allocate(a *arena) {
 		}
 		p.searches = take[search](a, scratch, o.Batch)
 		p.bounds = take[kernels.Bound](a, scratch, o.Batch)
-		waiting := take[pendingRow](a, scratch, o.Batch, pendingRows)
+		waiting := take[pendingRow](a, scratch, pendingRows+(o.Batch-1)*pendingMany)
 		all := take[rankedRow](a, scratch, o.Batch, o.K)
 		n := wholeRanks(min(o.K, maxSample))
 		samples := take[sample](a, scratch, o.Batch, n)
 		for j := range p.searches {
-			p.searches[j].pending = waiting[j*pendingRows : (j+1)*pendingRows : (j+1)*pendingRows][:0]
+			room := pendingRows
+			if j > 0 {
+				room = pendingMany
+			}
+			p.searches[j].pending, waiting = waiting[:0:room], waiting[room:]
 			p.searches[j].heap = all[j*o.K : (j+1)*o.K : (j+1)*o.K][:0]
 			p.searches[j].samples = samples[j*n : (j+1)*n : (j+1)*n][:0]
 		}

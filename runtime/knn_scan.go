@@ -17,8 +17,10 @@ const (
 	scanWork = 8 << 20
 	// maxSample is the largest k for which a first threshold is sought in a sample of the rows.
 	maxSample = 64
-	// pendingRows wait until they are ranked, those that seem nearest first, so that few of the others need to be.
+	// pendingRows wait until they are ranked, those that may be nearest first, so that few of the others need to be: so many of one query,
+	// or pendingMany of each of many.
 	pendingRows = 1024
+	pendingMany = 256
 )
 
 // knnPart is what one part of the rows needs for its scan: parts are searched side by side and merged.
