@@ -442,7 +442,7 @@ const (
 func newCaseMemory(t *testing.T) *caseMemory {
 	m := &caseMemory{}
 	for range 14 {
-		f := newFence(t, 64<<10)
+		f := newFence(t, 4*LinearScratch+4<<10) // the largest operand, and room beside it
 		for i := range f.mem {
 			f.mem[i] = caseCanary
 		}

@@ -176,7 +176,7 @@ expTail:
 	VSUBPS   Z29, Z0, Z0
 	EXPZ(Z0, Z1)
 	VADDPS   Z1, Z28, K3, Z28
-	VMOVUPS  Z1, K3, (DX)
+	VMOVAPS  Z1, Z27 // stored once: what a mask has stored has to reach the cache before it can be loaded
 summed:
 	VMOVAPS Z28, Z0
 	FOLD(VADDPS)
@@ -200,8 +200,7 @@ mul:
 mulTail:
 	KORTESTW K3, K3
 	JEQ      done
-	VMOVUPS.Z (DX), K3, Z0
-	VMULPS   Z29, Z0, Z0
+	VMULPS   Z29, Z27, Z0
 	VCMPPS   $5, Z28, Z0, K1
 	VMOVUPS.Z Z0, K1, Z0
 	VMOVUPS  Z0, K3, (DX)

@@ -18,8 +18,8 @@ const (
 	tileRows = 64 // most rows of x in one call
 
 	// LinearScratch is how many int32 Linear needs: a tile of 16 KB, which a first-level cache of 32 KB holds, on sets with
-	// tiles of 64 columns; twice that on those with more.
-	LinearScratch = 2 * tileCols * tileRows
+	// tiles of 64 columns; four times that on those with more, where a call makes x ready once for all its columns.
+	LinearScratch = 4 * tileCols * tileRows
 
 	// tileX bounds the bytes of x in a tile, all of which pass by each block of weights: half of such a cache. One call into
 	// assembly is only a register tile of it, some µs on a Cortex-A53 (the garbage collector waits for a call).

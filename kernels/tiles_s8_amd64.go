@@ -20,6 +20,7 @@ type tileVNNI struct {
 	second        int // from block to block of that; 256 if all of it is one run
 	dst, residual *float32
 	ld            int // of both, from row to row
+	place         int // 1: dst is not in a cache that is near, and is asked for while the sums are made
 	xScale        *float32
 	wScale, bias  *float32
 	relu          int
@@ -46,6 +47,7 @@ const (
 	narrowRows = 6        // the most rows of x for narrowS8VNNI
 	wideRows   = 12       // the most of a group of wideS8VNNI
 	xPanel     = 16 << 10 // how many bytes of x both keep in their frames
+	nearDst    = 64 << 10 // bytes of dst that stay in the second level from one call to the next
 )
 
 // floatsVNNI is what EpilogueF32 needs beside the sums, but for activations other than ReLU.
@@ -61,6 +63,9 @@ func multiplyVNNI(acc []int32, x, w []int8, sums []int32, m, k int, f *floatsVNN
 	n := len(sums)
 	t := tileVNNI{xStride: k, wStride: 16 * k, sums: &sums[0], n: n}
 	if f != nil {
+		if f.residual != nil || 4*len(f.dst) > nearDst {
+			t.place = 1
+		}
 		t.wScale, t.bias, t.ld = &f.wScale[0], at(f.bias, 0), 4*f.ld
 		if f.relu {
 			t.relu = 1

@@ -530,6 +530,8 @@ single:
 	MOVQ  tileVNNI_dst(R15), SI
 	TESTQ SI, SI
 	JEQ   fetched
+	CMPQ  tileVNNI_place(R15), $0
+	JEQ   fetched
 	MOVQ  tileVNNI_ld(R15), CX
 	MOVQ  ROWAT, R11
 	IMULQ CX, R11

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"github.com/edge-infer/edge-infer/kernels"
+	"github.com/edge-infer/edge-infer/runtime/memory"
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
 	"github.com/edge-infer/edge-infer/runtime/threads"
 )
@@ -263,7 +264,11 @@ func (s *Session) allocate(a *arena) {
 	}
 	s.crossKeys = take[float32](a, cache, c.DecoderLayers, o.Batch, s.sourceBlocks*16, d)
 	s.crossVals = take[float32](a, cache, c.DecoderLayers, o.Batch, o.MaxSource, d)
-	s.fetch = 4*(len(s.selfKeys)+len(s.selfValues)+len(s.crossKeys)+len(s.crossVals)) > fetchBytes
+	if s.fetch = 4*(len(s.selfKeys)+len(s.selfValues)+len(s.crossKeys)+len(s.crossVals)) > fetchBytes; s.fetch {
+		for _, cache := range [][]float32{s.selfKeys, s.selfValues, s.crossKeys, s.crossVals} {
+			memory.PreferLargePages(cache)
+		}
+	}
 
 	s.allocateShortlist(a)
 	s.slots = make([]slot, o.Batch)

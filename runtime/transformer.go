@@ -304,6 +304,12 @@ func (s *Session) attendCross(worker, part int) {
 	n, all := len(s.slots[r.slot].source), s.workers[worker].scores
 	q, ctx := s.qkv[part*d:][:d], s.ctx[part*d:][:d]
 	clear(ctx)
+	var nextK []float32
+	if s.fetch && part+1 < len(s.active) && s.active[part+1].slot != r.slot {
+		next := s.active[part+1].slot
+		nextK, _ = s.crossCache(next, s.layer)
+		nextK = nextK[:kernels.Pad16(len(s.slots[next].source))*d/2] // more would push this row's values out of the first level
+	}
 	for h := range heads {
 		fetchShare(v[:n*d], h, heads)
 		for at := 0; at < n; at += 16 {
@@ -311,6 +317,7 @@ func (s *Session) attendCross(worker, part int) {
 		}
 	}
 	for h := range heads {
+		fetchShare(nextK, h, heads)
 		s.set.Softmax(all[h*n:][:n])
 		s.set.WeightedSum(ctx[h*headDim:][:headDim], all[h*n:][:n], v[h*headDim:], d)
 	}
