@@ -250,34 +250,93 @@ found:
 	VZEROUPPER
 	RET
 
-// func absMaxAVX512(x *float32, n int) uint32
+// func layerNormAVX512(dst, x, gamma, beta *float32, n int, eps float32)
 //
-// The largest of the bits without their sign.
-TEXT ·absMaxAVX512(SB), NOSPLIT, $0-20
-	MOVQ x+0(FP), SI
-	MOVQ n+8(FP), CX
+// beta may be nil.
+TEXT ·layerNormAVX512(SB), NOSPLIT, $0-44
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ gamma+16(FP), R8
+	MOVQ beta+24(FP), R9
+	MOVQ n+32(FP), R10
 	CONSTANTS
+	VXORPS     X29, X29, X29
+	VCVTSI2SSQ R10, X29, X29
+	VPXORD     Z0, Z0, Z0
+	MOVQ       SI, DX
+	MOVQ       R10, CX
+sum:
+	VADDPS (DX), Z0, Z0
+	ADDQ   $64, DX
+	SUBQ   $16, CX
+	JGT    sum
+	FOLD(VADDPS)
+	VDIVSS X29, X0, X0
+	VBROADCASTSS X0, Z28 // mean = sum/n
 	VPXORD Z0, Z0, Z0
-loop:
-	VPANDND (SI), Z31, Z1
-	VPMAXUD Z1, Z0, Z0
-	ADDQ    $64, SI
+	MOVQ   SI, DX
+	MOVQ   R10, CX
+squares:
+	VMOVUPS (DX), Z1
+	VSUBPS  Z28, Z1, Z1
+	VMULPS  Z1, Z1, Z1
+	VADDPS  Z1, Z0, Z0
+	ADDQ    $64, DX
 	SUBQ    $16, CX
-	JGT     loop
-	FOLD(VPMAXUD)
-	VMOVD X0, AX
-	MOVL  AX, ret+16(FP)
+	JGT     squares
+	FOLD(VADDPS)
+	VDIVSS  X29, X0, X0
+	VADDSS  eps+40(FP), X0, X0
+	VSQRTSS X0, X0, X0
+	VDIVSS  X0, X30, X0
+	VBROADCASTSS X0, Z27 // 1/sqrt(squares/n + eps)
+norm:
+	VMOVUPS (SI), Z1
+	VSUBPS  Z28, Z1, Z1
+	VMULPS  Z27, Z1, Z1
+	VMULPS  (R8), Z1, Z1
+	TESTQ   R9, R9
+	JEQ     store
+	VADDPS  (R9), Z1, Z1
+	ADDQ    $64, R9
+store:
+	VMOVUPS Z1, (DI)
+	ADDQ    $64, SI
+	ADDQ    $64, R8
+	ADDQ    $64, DI
+	SUBQ    $16, R10
+	JGT     norm
 	VZEROUPPER
 	RET
 
-// func quantizeAVX512(q *int8, x *float32, n int, inv float32)
+// func quantizeAVX512(q *int8, x *float32, n int) uint32
 //
-// q = clamp(x*inv + magic - magic)
+// The largest of the bits of x without their sign, absmax; unless they are below those of 2^-100 or from those of Inf on:
+// q = clamp(x*(127/absmax) + magic - magic)
 TEXT ·quantizeAVX512(SB), NOSPLIT, $0-28
 	MOVQ q+0(FP), DI
 	MOVQ x+8(FP), SI
-	MOVQ n+16(FP), CX
-	VBROADCASTSS inv+24(FP), Z29
+	MOVQ n+16(FP), R8
+	CONSTANTS
+	MOVQ   SI, DX
+	MOVQ   R8, CX
+	VPXORD Z0, Z0, Z0
+max:
+	VPANDND (DX), Z31, Z1
+	VPMAXUD Z1, Z0, Z0
+	ADDQ    $64, DX
+	SUBQ    $16, CX
+	JGT     max
+	FOLD(VPMAXUD)
+	VMOVD X0, AX
+	MOVL  AX, ret+24(FP)
+	SUBL  $0x0d800000, AX
+	CMPL  AX, $(0x7f800000-0x0d800000)
+	JCC   done
+	VBROADCASTSS floats<>+C_MAX127(SB), X1 // 127 as an integer
+	VCVTDQ2PS X1, X1
+	VDIVSS    X0, X1, X1
+	VBROADCASTSS X1, Z29
 	VBROADCASTSS floats<>+C_MAGIC(SB), Z28
 	VPBROADCASTD floats<>+C_MIN127(SB), Z27
 loop:
@@ -288,8 +347,9 @@ loop:
 	VPMOVSDB Z0, (DI) // at most 127
 	ADDQ     $64, SI
 	ADDQ     $16, DI
-	SUBQ     $16, CX
+	SUBQ     $16, R8
 	JGT      loop
+done:
 	VZEROUPPER
 	RET
 

@@ -44,11 +44,16 @@ func scoresAVX512(dst, q, kb *float32, dim, n int, scale float32)
 //go:noescape
 func storeKeysAVX512(kb, k *float32, n, dim, stride int)
 
+// layerNormAVX512 is LayerNorm without a residual.
+//
 //go:noescape
-func absMaxAVX512(x *float32, n int) uint32
+func layerNormAVX512(dst, x, gamma, beta *float32, n int, eps float32)
 
+// quantizeAVX512 returns the largest of the bits of x without their sign, and rounds x unless these are below those of tinyMax, or an
+// infinity's or a NaN's.
+//
 //go:noescape
-func quantizeAVX512(q *int8, x *float32, n int, inv float32)
+func quantizeAVX512(q *int8, x *float32, n int) uint32
 
 //go:noescape
 func weightedAVX512(dst, p, v *float32, n, stride, rows int)
@@ -58,10 +63,11 @@ func weightedAVX512(dst, p, v *float32, n, stride, rows int)
 //go:noescape
 func tileEpilogueAVX512(dst *float32, ld int, acc *int32, xScale, wScale, bias, residual *float32, m, n int, relu int)
 
-// improveFloatsAVX512 replaces those float operations of s that gain from registers of sixteen floats. Sums over a vector do not:
-// their sixteen lanes are one chain of additions either way.
+// improveFloatsAVX512 replaces those float operations of s that gain from registers of sixteen floats. Sums over a vector alone do
+// not: their sixteen lanes are one chain of additions either way.
 func improveFloatsAVX512(s *Set) {
 	s.EpilogueF32, s.QuantizeRow, s.Activate = epilogueAVX512, quantizeRowAVX512, activateAVX512
+	s.LayerNorm = wideLayerNorm
 	s.Exp, s.Tanh, s.Sigmoid = wideExp, wideTanh, wideSigmoid
 	s.Softmax, s.ArgMax, s.argMaxAbove = wideSoftmax, wideArgMax, wideArgMaxAbove
 	s.StoreKeys, s.Scores, s.WeightedSum = wideStoreKeys, wideScores, wideWeightedSum
@@ -117,6 +123,22 @@ func activateAVX512(x []float32, act Activation) {
 		}
 	}
 	activateGeneric(x[n:], act)
+}
+
+func wideLayerNorm(dst, x, residual, gamma, beta []float32, eps float32) {
+	n := len(x)
+	if n%Lanes != 0 || n == 0 {
+		layerNormVector(dst, x, residual, gamma, beta, eps)
+		return
+	}
+	dst, gamma = cut(dst, n), cut(gamma, n)
+	if beta != nil {
+		beta = cut(beta, n)
+	}
+	if residual != nil {
+		addVector(x, cut(residual, n))
+	}
+	layerNormAVX512(&dst[0], &x[0], &gamma[0], at(beta, 0), n, eps)
 }
 
 func wideSoftmax(x []float32) {
@@ -182,13 +204,12 @@ func quantizeRowAVX512(q []int8, x []float32) (scale float32, ok bool) {
 		return quantizeRowVector(q, x) // rows of models are whole
 	}
 	qx := cut(q, n)
-	top := absMaxAVX512(&x[0], n)
+	top := quantizeAVX512(&qx[0], &x[0], n)
 	absmax := math.Float32frombits(top)
 	if top >= 0x7f800000 || absmax < tinyMax {
 		clear(q)
 		return 0, top < 0x7f800000
 	}
-	quantizeAVX512(&qx[0], &x[0], n, 127/absmax)
 	clear(q[n:])
 	return absmax / 127, true
 }
