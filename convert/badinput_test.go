@@ -309,3 +309,11 @@ func TestFiles(t *testing.T) {
 		t.Errorf("missing source: %v", err)
 	}
 }
+
+// TestNoFile: to open a pipe or a device is to wait for it, or worse; none is opened.
+func TestNoFile(t *testing.T) {
+	_, err := Convert(context.Background(), os.DevNull, filepath.Join(t.TempDir(), "out.ei8"), Options{})
+	if want := os.DevNull + ": is neither a file nor a folder; write the model to a file, and name that"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}

@@ -52,6 +52,10 @@ func Convert(ctx context.Context, src, dst string, o Options) (*Report, error) {
 	if err := checkTarget(dst, o.Force); err != nil {
 		return nil, err
 	}
+	// A missing one is for the readers to tell. To open a pipe would be to wait for its other end.
+	if info, err := os.Stat(src); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+		return nil, failure(src, "is neither a file nor a folder", "write the model to a file, and name that")
+	}
 	if network, err := openRNN(src, o.RNN); network != nil || err != nil {
 		if err != nil {
 			return nil, err

@@ -9,7 +9,7 @@ import (
 
 // CountLines counts, in what is left of in, the lines that are not blank, the separators and all bytes, so that tables get room once: what grows by
 // and by takes several times its size. It goes back then; of what cannot go back nothing is counted.
-func CountLines(in io.Reader, separators string) (lines, count, size int, err error) {
+func CountLines(in io.Reader, separators string) (lines, count int, size int64, err error) {
 	seeker, ok := in.(io.Seeker)
 	if !ok {
 		return 0, 0, 0, nil

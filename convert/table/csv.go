@@ -53,8 +53,9 @@ type reader struct {
 	width int
 	label int // column of labels, -1: none
 
-	lines, size int // of the file; 0: not known
-	labels      checkpoint.Interner
+	lines  int   // of the file; 0: not known
+	size   int64 // the same, in bytes
+	labels checkpoint.Interner
 }
 
 // maxCols bounds the columns of a table.
@@ -210,7 +211,7 @@ func (r *reader) read() (*Table, error) {
 		t.Cols--
 		t.Labels = []string{}
 	}
-	rows := min(r.lines, r.size/(2*r.width)+1) // a field has a character and a separator
+	rows := int(min(int64(r.lines), r.size/int64(2*r.width)+1)) // a field has a character and a separator
 	t.Values, t.Lines = make([]float64, 0, rows*t.Cols), make([]int32, 0, rows)
 	if t.Labels != nil {
 		t.Labels = make([]string, 0, rows)
