@@ -7,8 +7,8 @@ import "sync"
 const WindowPiece = 256 << 10
 
 const (
-	// programPages is what the program's own pages, and those of the model that are touched here and there, take beside a window.
-	programPages = 5 << 19
+	// touchedPages is what the program's own pages, and those of the model that are touched here and there, take beside a window.
+	touchedPages = 5 << 19
 
 	// passing pieces of a window are those used last and those that come next. All others stay as long as they are of use.
 	passing = 6
@@ -44,7 +44,7 @@ func (f *File) Narrow(room int64) {
 		f.locate.Do(f.findInProgram)
 	}
 	pieces := (len(f.data) + WindowPiece - 1) / WindowPiece
-	capacity := int(min(max((room-programPages)/WindowPiece, 4), int64(pieces)))
+	capacity := int(min(max((room-touchedPages)/WindowPiece, 4), int64(pieces)))
 	w := f.window.Load()
 	if w == nil {
 		w = &window{file: f, pieces: make([]windowPiece, pieces)}

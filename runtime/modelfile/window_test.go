@@ -26,7 +26,7 @@ func narrowed(t *testing.T, pieces, capacity int) (*File, *window) {
 		t.Fatal("narrowed before anybody asked for it")
 	}
 	f.Use(f.data) // nothing to do
-	f.Narrow(programPages + int64(capacity)*WindowPiece)
+	f.Narrow(touchedPages + int64(capacity)*WindowPiece)
 	return f, f.window.Load()
 }
 
