@@ -176,7 +176,7 @@ func (f *File) ahead(i, n int, piece func(i int) [][]byte) {
 	}
 	for next := min(i, 1) + i; next <= min(i+1, n-1); next++ {
 		for _, b := range piece(next) {
-			ask(b)
+			f.ask(b)
 		}
 	}
 }
@@ -184,7 +184,7 @@ func (f *File) ahead(i, n int, piece func(i int) [][]byte) {
 // Ahead asks the system to read a part of a file that does not fit into memory whole, which is going to be read from end to end.
 func (f *File) Ahead(b []byte) {
 	if f.tight {
-		ask(b)
+		f.ask(b)
 	}
 }
 

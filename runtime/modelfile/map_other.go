@@ -17,7 +17,7 @@ func (f *File) alone() {}
 func (f *File) together() {}
 
 // ask is for maps.
-func ask([]byte) {}
+func (f *File) ask([]byte) {}
 
 // dropPages is for maps; here the file was read into memory.
 func dropPages([]byte) {}

@@ -5,7 +5,6 @@ package modelfile
 import (
 	"errors"
 	"os"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,7 +31,7 @@ func (f *File) readAhead() {
 	if f.frugal {
 		f.alone()
 	} else {
-		ask(f.data)
+		f.ask(f.data)
 	}
 }
 
@@ -42,15 +41,21 @@ func (f *File) alone() { advise(f.data, unix.MADV_RANDOM) }
 // together takes alone back, and asks for all of the file.
 func (f *File) together() {
 	advise(f.data, unix.MADV_NORMAL)
-	ask(f.data)
+	f.ask(f.data)
 }
 
-// ask tells the system to read the pages that b lies in.
-func ask(b []byte) {
-	if len(b) > 0 {
-		skip := address(b) & uintptr(os.Getpagesize()-1)
-		start := unsafe.Add(unsafe.Pointer(unsafe.SliceData(b)), -int(skip))
-		_ = unix.Madvise(unsafe.Slice((*byte)(start), len(b)+int(skip)), unix.MADV_WILLNEED)
+// ask tells the system to read the pages that b, a part of the file, lies in.
+func (f *File) ask(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	page, at := os.Getpagesize(), int(f.offsetOf(b))
+	from := at - int(address(b)%uintptr(page))
+	if from < 0 { // an embedded model need not start with a page: what shares its first with others is not asked for
+		from += page
+	}
+	if from < at+len(b) {
+		_ = unix.Madvise(f.data[from:at+len(b)], unix.MADV_WILLNEED)
 	}
 }
 

@@ -128,7 +128,7 @@ func (w *window) hold(p int32) {
 	}
 	w.held = append(append(w.held[:at], w.held[at+1:]...), p)
 	piece.held, piece.used = true, w.steps
-	ask(w.bytes(p))
+	w.file.ask(w.bytes(p))
 }
 
 // drop gives a piece back: the oldest if it is of no use any more, as those of the encoder while one decodes, else the last of those
