@@ -405,3 +405,32 @@ func TestUnknownTokenOfAList(t *testing.T) {
 		t.Errorf("unknown token: %v", out[1].Err)
 	}
 }
+
+// What a list of tokens does not know is said: of some tokens with what they are, and a text of which nothing is known is an error, since
+// it is most likely not cut into tokens.
+func TestTextForAList(t *testing.T) {
+	m := convertFolder(t, "../convert/testdata/aren-transliteration")
+	tr, err := m.NewTranslator(edge.Options{MaxTarget: 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := []string{"ع ز م و ن", "عزمون", "ع ز مو ن", "a b c d e f g ع", "<unk>", ""}
+	out, err := tr.Translate(context.Background(), lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const none = `none of it is in the model's vocabulary: this model has no tokenizer and takes tokens with spaces between, such as "ي ا و ر ن"`
+	for i, want := range []string{"", none, `tokens that are not in the model's vocabulary count as unknown: "مو" (1 of 4)`,
+		`tokens that are not in the model's vocabulary count as unknown: "a", "b", "c", "d", "e", ... (7 of 8)`, "", ""} {
+		got := strings.Join(out[i].Warnings, "; ")
+		if out[i].Err != nil {
+			got = out[i].Err.Error()
+		}
+		if got != want || (out[i].Err != nil) != (want == none) {
+			t.Errorf("%q:\ngot  %s\nwant %s", lines[i], got, want)
+		}
+	}
+	if out[0].Text != "a z m o u n" {
+		t.Error(out[0].Text)
+	}
+}

@@ -311,9 +311,9 @@ func (t *Translator) cutTokens(s string, out *Translation) error {
 		if !ok {
 			if id = t.m.source.Unk(); id < 0 {
 				t.ids = t.ids[:from]
-				return &InputError{fmt.Sprintf("token %d (%q) is not in the model's vocabulary, which has no <unk>", i+1, token)}
+				return &InputError{unknownToken(i, token) + ", which has no <unk>"}
 			}
-			out.Warnings = append(out.Warnings, fmt.Sprintf("token %d (%q) is not in the model's vocabulary and counts as unknown", i+1, token))
+			out.Warnings = append(out.Warnings, unknownToken(i, token)+" and counts as unknown")
 		}
 		t.ids = append(t.ids, id)
 	}
@@ -359,10 +359,10 @@ func (t *Translator) sentence(line int, language int32, s, before string, out *T
 	if n == 0 {
 		return false, nil
 	}
-	for i, id := range t.ids[from:] {
-		if id < 0 { // a list of tokens without an unknown token
-			return false, &InputError{fmt.Sprintf("token %d (%q) is not in the model's vocabulary, which has no <unk>",
-				i+1, t.m.source.EncodePieces(s, &t.scratch)[i])}
+	if t.m.source.Kind() == kindTokens {
+		if err := t.knownTokens(t.ids[from:], s, out); err != nil {
+			t.ids = t.ids[:from]
+			return false, err
 		}
 	}
 	if language >= 0 {
@@ -391,6 +391,43 @@ func (t *Translator) sentence(line int, language int32, s, before string, out *T
 		before = t.glue
 	}
 	return true, nil
+}
+
+// knownTokens looks at the ids of a text that a list of tokens has cut at its spaces. A text of which nothing is known is most likely not
+// cut into tokens.
+func (t *Translator) knownTokens(ids []int32, s string, out *Translation) error {
+	if !slices.Contains(ids, t.m.source.Unk()) {
+		return nil
+	}
+	var unknown []string
+	for i, token := range t.m.source.EncodePieces(s, &t.scratch) {
+		switch {
+		case ids[i] < 0:
+			return &InputError{unknownToken(i, token) + ", which has no <unk>"}
+		case t.m.source.Piece(ids[i]) != token:
+			unknown = append(unknown, fmt.Sprintf("%.40q", token))
+		}
+	}
+	if n := len(unknown); 0 < n && n < len(ids) {
+		if n > 5 {
+			unknown = append(unknown[:5], "...")
+		}
+		out.Warnings = append(out.Warnings, fmt.Sprintf("tokens that are not in the model's vocabulary count as unknown: %s (%d of %d)", strings.Join(unknown, ", "), n, len(ids)))
+	}
+	if len(unknown) < len(ids) {
+		return nil
+	}
+	var some []string
+	for id := int32(0); int(id) < t.m.source.Size() && len(some) < 5; id++ {
+		if piece := t.m.source.Piece(id); t.m.source.IsText(id) && !strings.HasPrefix(piece, "<") {
+			some = append(some, piece)
+		}
+	}
+	return &InputError{fmt.Sprintf("none of it is in the model's vocabulary: this model has no tokenizer and takes tokens with spaces between, such as %q", strings.Join(some, " "))}
+}
+
+func unknownToken(i int, token string) string {
+	return fmt.Sprintf("token %d (%q) is not in the model's vocabulary", i+1, token)
 }
 
 // run takes all lines through the session.
