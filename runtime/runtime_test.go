@@ -414,7 +414,7 @@ func TestTextForAList(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := []string{"ع ز م و ن", "عزمون", "ع ز مو ن", "a b c d e f g ع", "<unk>", ""}
+	lines := []string{"ع ز م و ن", "عزمون", "ع ز مو ن", "a b c d e f g ع", "<unk> ع ز", ""}
 	out, err := tr.Translate(context.Background(), lines)
 	if err != nil {
 		t.Fatal(err)
