@@ -15,7 +15,7 @@ import (
 // Errors: *InputError for text that the model has no words for, or that is too long.
 func (t *Translator) SetPrefix(prefix string) error {
 	if err := validUTF8(prefix); err != nil {
-		return err
+		return &InputError{"the prefix is " + err.Error()}
 	}
 	ids := t.m.target.Encode(nil, prefix, &t.scratch)
 	for _, id := range ids {

@@ -169,6 +169,14 @@ func flagError(cmd *cobra.Command, err error) error {
 			hint = "did you mean " + strings.Join(near, " or ") + "?"
 		}
 	}
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		for kind, what := range map[string]string{"int": "a whole number", "float": "a number", "bool": "true or false, behind an equals sign"} {
+			if flag := invalid.GetFlag(); strings.HasPrefix(flag.Value.Type(), kind) {
+				return &usageError{fmt.Sprintf("--%s is %q, must be %s", flag.Name, invalid.GetValue(), what), hint}
+			}
+		}
+	}
 	return &usageError{err.Error(), hint}
 }
 

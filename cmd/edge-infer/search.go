@@ -29,7 +29,7 @@ func (f *searchFlags) add(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.scores, "scores", false, "put a score and a tab before each translation: log-probability / length^P, of each sentence, summed")
 	flags.Float32Var(&f.penalty, "length-penalty", 0, "the `P` of the score; above 0 favours longer translations (default: the model's, else 0)")
 	flags.Float32Var(&f.repetition, "repetition-penalty", 1, "above 1: words that a sentence has had become less likely")
-	flags.IntVar(&f.noRepeat, "no-repeat-ngram", 0, "no sequence of so many tokens comes twice in a sentence")
+	flags.IntVar(&f.noRepeat, "no-repeat-ngram", 0, "no sequence of so many tokens comes twice in a sentence; 0: any may (default: the model's, else 0)")
 	flags.IntVar(&f.maxSource, "max-source", 0, "tokens that a sentence may have; longer ones are cut into parts (default 256, or what the model allows)")
 	flags.IntVar(&f.minLength, "min-length", 0, "tokens that a sentence's translation has at least")
 	flags.IntVar(&f.maxLength, "max-length", 0, "tokens that a sentence's translation may have (default 256, or less where the model says so)")
@@ -44,18 +44,16 @@ func (f *searchFlags) add(flags *pflag.FlagSet) {
 // check finds what no model could take.
 func (f *searchFlags) check() error {
 	for _, flag := range []struct {
-		name string
-		n    int
-	}{{"beam", f.beam}, {"n-best", f.nBest}, {"max-source", f.maxSource}, {"max-length", f.maxLength}, {"alternatives", f.alternatives}, {"no-repeat-ngram", f.noRepeat}} {
-		if flag.n < 1 && f.given(flag.name) {
-			return &usageError{fmt.Sprintf("--%s is %d, must be 1 or more", flag.name, flag.n), ""}
+		name     string
+		n, least int
+	}{{"beam", f.beam, 1}, {"n-best", f.nBest, 1}, {"max-source", f.maxSource, 1}, {"max-length", f.maxLength, 1},
+		{"min-length", f.minLength, 0}, {"alternatives", f.alternatives, 0}, {"no-repeat-ngram", f.noRepeat, 0}} {
+		if flag.n < flag.least && f.given(flag.name) {
+			return &usageError{fmt.Sprintf("--%s is %d, must be %d or more", flag.name, flag.n, flag.least), ""}
 		}
 	}
 	if f.repetition <= 0 {
 		return &usageError{fmt.Sprintf("--repetition-penalty is %g, must be 0.01 to 100", f.repetition), ""}
-	}
-	if f.minLength < 0 {
-		return &usageError{fmt.Sprintf("--min-length is %d, must be 0 or more", f.minLength), ""}
 	}
 	return nil
 }
@@ -78,6 +76,9 @@ func (f *searchFlags) options(m *edge.Model) edge.Options {
 		if f.given(flag) {
 			set()
 		}
+	}
+	if f.given("max-length") && !f.given("min-length") {
+		o.MinTarget = min(o.MinTarget, o.MaxTarget)
 	}
 	o.NBest, o.Alternatives, o.MaxSource = f.nBest, f.alternatives, f.maxSource
 	o.AllowBadWords, o.NoShortlist, o.Scores = f.badWords, f.noShortlist, f.scores

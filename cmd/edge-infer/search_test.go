@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -82,19 +84,51 @@ func repeats(line string) (n int) {
 	return n
 }
 
+// TestFlagsOverDefaults: a model searches as its makers say, and flags turn each of that off.
+func TestFlagsOverDefaults(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "model")
+	if err := os.CopyFS(folder, os.DirFS("../../convert/testdata/marian-safetensors")); err != nil {
+		t.Fatal(err)
+	}
+	generation := `{"num_beams": 4, "no_repeat_ngram_size": 1, "repetition_penalty": 3, "min_length": 9, "max_length": 12}`
+	if err := os.WriteFile(filepath.Join(folder, "generation_config.json"), []byte(generation), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m := folder + ".ei8"
+	runProgram(t, "", "convert", folder, "-o", m).expect(t, exitOK)
+	for flags, ok := range map[string]func(tokens []string) bool{
+		"":               func(tokens []string) bool { return len(tokens) >= 8 && repeats(strings.Join(tokens, " ")) == 0 },
+		"--min-length 0": func(tokens []string) bool { return repeats(strings.Join(tokens, " ")) == 0 },
+		"--no-repeat-ngram 0 --repetition-penalty 1 --beam 1 --min-length 11": func(tokens []string) bool {
+			return len(tokens) == 11 && repeats(strings.Join(tokens, " ")) > 0
+		},
+		"--max-length 5": func(tokens []string) bool { return len(tokens) == 5 }, // below the least that the makers ask for
+	} {
+		r := runProgram(t, "this is the time\n", append([]string{"translate", "-m", m, "--tokens"}, strings.Fields(flags)...)...)
+		if tokens := strings.Fields(r.stdout); r.code != exitOK || !ok(tokens) {
+			t.Errorf("%s: %d, %q, %s", flags, r.code, tokens, r.stderr)
+		}
+	}
+}
+
 func TestSearchFlagsRefused(t *testing.T) {
 	m := testModel(t)
 	for flags, want := range map[string]string{
 		"--n-best 0":                    "--n-best is 0, must be 1 or more",
 		"--n-best 3 --beam 2":           "n-best is 3, must be at most the beam, which is 2",
 		"--n-best 2 --alternatives 2":   "both the best 2 and 2 alternatives: a search gives one or the other",
-		"--alternatives -1":             "--alternatives is -1, must be 1 or more",
+		"--n-best NaN":                  `--n-best is "NaN", must be a whole number; edge-infer translate --help lists the flags`,
+		"--repetition-penalty x":        `--repetition-penalty is "x", must be a number; edge-infer translate --help lists the flags`,
+		"--repetition-penalty NaN":      "repetition penalty is NaN, must be 0.01 to 100",
+		"--scores=maybe":                `--scores is "maybe", must be true or false, behind an equals sign; edge-infer translate --help lists the flags`,
+		"--alternatives -1":             "--alternatives is -1, must be 0 or more",
 		"--alternatives 100":            "number of alternatives is 100, must be 0 to 64 for this model",
 		"--min-length -1":               "--min-length is -1, must be 0 or more",
 		"--min-length 9 --max-length 8": "minimum target length 9 is above the maximum 8",
-		"--no-repeat-ngram 0":           "--no-repeat-ngram is 0, must be 1 or more",
+		"--no-repeat-ngram -1":          "--no-repeat-ngram is -1, must be 0 or more",
 		"--repetition-penalty 0.001":    "repetition penalty is 0.001, must be 0.01 to 100",
 		"--length-penalty NaN":          "length penalty is NaN, must be -10 to 10",
+		"--prefix \xff":                 "the prefix is not valid UTF-8 (byte 1 of the line is 0xff)",
 		"--prefix ж":                    `the prefix "ж" has characters that the model cannot write`,
 		"--prefix ж --tokens":           `the prefix has the token "ж", which is not in the model's vocabulary`,
 		"--stream --beam 2":             "--stream prints words before the end of the search, and so goes with no --beam; leave out one of them",

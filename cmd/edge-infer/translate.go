@@ -152,7 +152,8 @@ func (f *translateFlags) run(ctx context.Context, args []string) (err error) {
 
 // translator makes the session that the flags ask for.
 func (f *translateFlags) translator(m *edge.Model) (made *edge.Translator, spare int64, err error) {
-	chosen := slices.Contains(m.Languages(), f.to) // from among those of the model
+	// From among those of the model, if it has several; the one that its metadata name needs no choice.
+	chosen := slices.Contains(m.Languages(), f.to) || len(m.Languages()) > 0 && f.to != "" && f.to != m.File().Meta().Languages.To
 	checked := f.to
 	if chosen {
 		checked = ""
