@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/edge-infer/edge-infer/convert/ctranslate2"
 	"github.com/edge-infer/edge-infer/convert/reference"
 )
 
@@ -223,5 +224,13 @@ func TestCTranslate2Refused(t *testing.T) {
 		if got := filepath.ToSlash(strings.Replace(err.Error(), folder, "IN", 1)); got != c.want {
 			t.Errorf("%s:\ngot  %v\nwant %s", c.name, got, c.want)
 		}
+	}
+}
+
+// Of two equal tokens the first has the id.
+func TestEqualTokens(t *testing.T) {
+	index := indexOf(&ctranslate2.Vocabulary{Tokens: []string{"a", "b", "a"}})
+	if len(index) != 2 || index["a"] != 0 || index["b"] != 1 {
+		t.Error(index)
 	}
 }

@@ -517,6 +517,9 @@ func readAtMost(path string, most int64) ([]byte, error) {
 	if info.IsDir() {
 		return nil, failure(path, "is a folder, not a file", "")
 	}
+	if !info.Mode().IsRegular() {
+		return nil, failure(path, "is not a regular file", "")
+	}
 	if info.Size() > most {
 		return nil, failure(path, fmt.Sprintf("is %d bytes long; no such file is", info.Size()), "it is damaged, or not what its name says")
 	}
@@ -526,6 +529,9 @@ func readAtMost(path string, most int64) ([]byte, error) {
 // readSmallIn is readSmall for a file in files; path is its name in errors.
 func readSmallIn(files fs.FS, name, path string) ([]byte, error) {
 	info, err := fs.Stat(files, name)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, failure(path, "is not a regular file", "")
+	}
 	if err == nil && info.Size() > maxSmall {
 		return nil, failure(path, fmt.Sprintf("is %d bytes long; no such file is", info.Size()), "it is damaged, or not what its name says")
 	}

@@ -126,7 +126,7 @@ func TestPrefix(t *testing.T) {
 	}
 	for prefix, want := range map[string]string{
 		"ж":       `the prefix "ж" has characters that the model cannot write`,
-		"a\xff":   "not valid UTF-8 (byte 2 of the line is 0xff)",
+		"a\xff":   "the prefix is not valid UTF-8 (byte 2 of the line is 0xff)",
 		"a a a a": "a prefix of 4 tokens leaves no room in a translation of at most 4",
 	} {
 		var input *edge.InputError

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sort"
 )
 
@@ -73,6 +74,23 @@ func (c *Checkpoint) has(name string) bool {
 	_, stored := c.tensors[name]
 	_, alias := c.aliases[name]
 	return stored || alias
+}
+
+// OpenFile opens a regular file and gives its size. What it is is asked before: to open a pipe is to wait for its other end.
+func OpenFile(path string) (*os.File, int64, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, 0, Errorf(path, "", -1, "give the file itself", "it is not a regular file")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
 }
 
 // Names lists the stored tensors in the order of the file, without aliases.

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"strings"
+	"unicode"
 )
 
 // maxIndex bounds an index file: 100 bytes a tensor, and ten thousand tensors.
@@ -40,7 +42,7 @@ func OpenIndex(format, path string, open func(path string) (*Checkpoint, error))
 	}
 	count := make(map[string]int) // tensors a shard
 	for name, shard := range index.WeightMap {
-		if filepath.Base(shard) != shard || !filepath.IsLocal(shard) {
+		if filepath.Base(shard) != shard || !filepath.IsLocal(shard) || strings.ContainsFunc(shard, unicode.IsControl) {
 			return nil, fail(name, "put all shards into the folder of the index", "the shard %q is not a plain file name", shard)
 		}
 		count[shard]++

@@ -73,6 +73,9 @@ func OpenModel(dir string) (*Model, error) { return Open(os.DirFS(dir), dir) }
 // Open is OpenModel for a folder that need not be on disk; its files must be io.ReaderAts. dir is its name in errors.
 func Open(files fs.FS, dir string) (*Model, error) {
 	path := filepath.Join(dir, "model.bin")
+	if info, err := fs.Stat(files, "model.bin"); err == nil && !info.Mode().IsRegular() { // to open a pipe is to wait for its other end
+		return nil, checkpoint.Errorf(path, "", -1, again, "it is not a regular file")
+	}
 	f, err := files.Open("model.bin")
 	if err != nil {
 		return nil, &checkpoint.Error{File: path, Offset: -1, Reason: "cannot be opened", Err: err}

@@ -99,10 +99,6 @@ func TestConfig(t *testing.T) {
 		}
 		defer m.Close()
 		got := m.Config
-		if got.Raw["multi_query_attention"] == nil {
-			t.Error("no raw keys")
-		}
-		got.Raw = nil
 		if a, b := mustJSON(got), mustJSON(want); a != b {
 			t.Errorf("%s:\ngot  %s\nwant %s", folder, a, b)
 		}
@@ -327,9 +323,6 @@ func TestVocabulary(t *testing.T) {
 		}
 		if c.name == "features" && len(m.Source) != 2 {
 			t.Error(c.name, len(m.Source))
-		}
-		if c.name == "twice" && m.Target.Index()["a"] != 0 {
-			t.Error("the second of two equal tokens counts")
 		}
 	}
 	for _, c := range []struct {

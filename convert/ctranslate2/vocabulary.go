@@ -2,7 +2,6 @@ package ctranslate2
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,8 +23,6 @@ type Config struct {
 	// LayerNormEpsilon is 0 where the file does not say: 1e-5 for LayerNorm, 1e-6 for RMSNorm.
 	LayerNormEpsilon float32
 	QuantizationType int // 0 CTranslate2's own; others are AWQ
-	// Raw is config.json as it is, for keys that are not above; nil if there is none.
-	Raw map[string]json.RawMessage
 }
 
 // maxConfig and maxVocabulary bound the files that are read whole.
@@ -73,9 +70,6 @@ func (m *Model) readConfig(dir string) error {
 	c := &m.Config
 	c.UnkToken, c.BOSToken, c.EOSToken = known.UnkToken, known.BOSToken, known.EOSToken
 	if text != nil {
-		if err := checkpoint.DecodeJSON(path, text, &c.Raw); err != nil {
-			return err
-		}
 		if err := checkpoint.DecodeJSON(path, text, &known); err != nil {
 			return err
 		}
@@ -121,17 +115,6 @@ type Vocabulary struct {
 	Tokens []string // where a token occurs twice, its number is that of the first
 	Unk    int      // what stands for tokens that are not there
 	Added  bool     // the unknown token was not in the file and has been put at the end
-}
-
-// Index makes the map from token to number.
-func (v *Vocabulary) Index() map[string]int {
-	index := make(map[string]int, len(v.Tokens))
-	for i, t := range v.Tokens {
-		if _, ok := index[t]; !ok {
-			index[t] = i
-		}
-	}
-	return index
 }
 
 // readVocabularies looks for the files in the order in which CTranslate2 does.

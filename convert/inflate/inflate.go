@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/edge-infer/edge-infer/convert/checkpoint"
 	"github.com/edge-infer/edge-infer/convert/inflate/lz4"
 	"github.com/edge-infer/edge-infer/convert/inflate/lzma"
 	"github.com/edge-infer/edge-infer/convert/inflate/zstd"
@@ -119,18 +120,11 @@ func Open(path string) (*Plain, error) { return OpenIn("", path) }
 
 // OpenIn is Open with the folder dir for what does not fit into memory, "" for the system's.
 func OpenIn(dir, path string) (*Plain, error) {
-	file, err := os.Open(path)
+	file, size, err := checkpoint.OpenFile(path)
 	if err != nil {
 		return nil, err
 	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file", path)
-	}
-	var p *Plain
-	if err == nil {
-		p, err = newIn(dir, file, info.Size())
-	}
+	p, err := newIn(dir, file, size)
 	if err != nil || p.Method != "" {
 		file.Close()
 		return p, err

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/edge-infer/edge-infer/convert/checkpoint"
@@ -47,19 +46,12 @@ func (f *TorchFile) fail(name string, offset int64, do string, err error, format
 
 // LoadTorch parses a file of torch.save without running it. Use OpenTorch for a dictionary of tensors.
 func LoadTorch(path string) (*TorchFile, error) {
-	file, err := os.Open(path)
+	file, size, err := checkpoint.OpenFile(path)
 	if err != nil {
 		return nil, err
 	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = &checkpoint.Error{File: path, Offset: -1, Reason: "it is not a regular file", Do: "give the file itself"}
-	}
 	f := &TorchFile{Path: path, file: file, closer: file, storage: make(map[string]extent)}
-	if err == nil {
-		err = f.load(info.Size())
-	}
-	if err != nil {
+	if err := f.load(size); err != nil {
 		file.Close()
 		return nil, err
 	}

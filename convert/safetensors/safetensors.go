@@ -15,7 +15,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"sort"
 	"strconv"
 	"strings"
@@ -47,7 +46,7 @@ func Open(path string) (*checkpoint.Checkpoint, error) {
 }
 
 func openFile(path string) (*checkpoint.Checkpoint, error) {
-	f, size, err := open(path)
+	f, size, err := checkpoint.OpenFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -57,22 +56,6 @@ func openFile(path string) (*checkpoint.Checkpoint, error) {
 		return nil, err
 	}
 	return c, nil
-}
-
-func open(path string) (*os.File, int64, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, 0, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = &checkpoint.Error{File: path, Offset: -1, Reason: "it is not a regular file", Do: "give the .safetensors file itself"}
-	}
-	if err != nil {
-		f.Close()
-		return nil, 0, err
-	}
-	return f, info.Size(), nil
 }
 
 // entry is one line of the header.

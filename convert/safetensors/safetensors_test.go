@@ -190,7 +190,7 @@ func TestIndexErrors(t *testing.T) {
 	if _, err := Open(index); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
-	if _, err := Open(dir); err == nil || err.Error() != dir+": it is not a regular file; give the .safetensors file itself" {
+	if _, err := Open(dir); err == nil || err.Error() != dir+": it is not a regular file; give the file itself" {
 		t.Error(err)
 	}
 }
