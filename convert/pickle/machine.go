@@ -491,8 +491,8 @@ func (m *machine) put(index int64) error {
 		return err
 	}
 	if more := index + 1 - int64(len(m.memo)); more > 0 {
-		if more > m.budget {
-			return m.spend(more)
+		if more > m.budget || more > math.MaxInt32 {
+			return m.spend(max(more, m.budget+1))
 		}
 		if m.memo, err = room(m, m.memo, int(more)); err != nil {
 			return err
