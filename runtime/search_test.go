@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,6 +97,62 @@ func TestEverySearchSameBytes(t *testing.T) {
 				if got != want {
 					t.Errorf("way %d, %s, batch %d, %d threads: digest %s, want %s", n, set.Name, o.Batch, o.Threads, got, want)
 				}
+			}
+		}
+	}
+}
+
+// TestLongBeam: what a beam finds over several blocks of keys, its hypotheses reading each other's caches, has the score that its tokens have
+// when they are given one after another to a single one.
+func TestLongBeam(t *testing.T) {
+	const length = 50
+	m := openAren(t)
+	sources, _ := arenIDs(t, m)
+	search, err := m.NewSession(edge.Options{Beam: 5, NBest: 5, MinTarget: length, MaxTarget: length})
+	if err != nil {
+		t.Fatal(err)
+	}
+	single, err := m.NewSession(edge.Options{Scores: true, MaxTarget: length})
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := func(s *edge.Session, x edge.Sentence, each func(step int)) []edge.Hypothesis {
+		slot, err := s.Start(x)
+		for step := 0; err == nil && !s.Done(slot); step++ {
+			if _, err = s.Step(); err == nil {
+				each(step)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Release(slot)
+		return s.Best(slot)
+	}
+	for i, source := range sources[:4] {
+		var found []edge.Hypothesis
+		for _, h := range steps(search, edge.Sentence{Source: source}, func(int) {}) {
+			found = append(found, edge.Hypothesis{Tokens: slices.Clone(h.Tokens), Score: h.Score})
+		}
+		if len(found) != 5 {
+			t.Fatalf("name %d: %d hypotheses", i, len(found))
+		}
+		for _, h := range found {
+			if len(h.Tokens) != length {
+				t.Fatalf("name %d: %d tokens", i, len(h.Tokens))
+			}
+			want := 0.0
+			steps(single, edge.Sentence{Source: source, Prefix: h.Tokens[:length-1]}, func(step int) {
+				logits, sum := single.Logits(0), 0.0
+				for id, v := range logits {
+					if id != int(m.Config().EOS) { // as the least length has it
+						sum += math.Exp(float64(v - logits[h.Tokens[step]]))
+					}
+				}
+				want -= math.Log(sum)
+			})
+			if math.Abs(float64(h.Score)-want) > 1e-3 {
+				t.Errorf("name %d: the beam says %v, its tokens have %v", i, h.Score, want)
 			}
 		}
 	}
