@@ -12,7 +12,7 @@ import (
 func TestMemoryFlag(t *testing.T) {
 	needModels(t)
 	m := testModel(t)
-	for _, args := range []string{"translate -m " + m + " x", "complete x", "classify 5,3,1,1", "inspect --plan " + m} {
+	for _, args := range []string{"translate -m " + m + " ي", "complete x", "classify 5,3,1,1", "inspect --plan " + m} {
 		with := func(memory string) result {
 			return runProgram(t, "", append(strings.Fields(args), "--memory", memory)...)
 		}
