@@ -167,8 +167,8 @@ func (k *knnRows) roundCenter() (off float64) {
 		z.Bits, most = 4, 7
 	}
 	low, high := slices.Min(k.center), slices.Max(k.center)
-	z.Base = low/2 + high/2
-	z.Step = (high/2 - low/2) / most
+	z.Base = float64(low/2) + float64(high/2)
+	z.Step = (float64(high/2) - float64(low/2)) / most
 	k.rounded, k.steps = z, make([]float64, d)
 	for j, c := range k.center {
 		if z.Step > 0 {
