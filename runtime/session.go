@@ -62,8 +62,8 @@ func (o Options) withDefaults(positions int) (Options, error) {
 		{"maximum target length", &o.MaxTarget, min(defaultMaxLen, positions), 1, positions},
 		{"minimum target length", &o.MinTarget, 0, 0, positions},
 		{"batch", &o.Batch, 1, 1, maxBatch},
-		{"beam", &o.Beam, 1, 1, maxBeam},
 		{"n-best", &o.NBest, 1, 1, maxBeam},
+		{"beam", &o.Beam, 1, 1, maxBeam}, // after n-best, which asks for as many
 		{"size of n-grams not to repeat", &o.NoRepeatNgram, 0, 0, positions},
 		{"number of alternatives", &o.Alternatives, 0, 0, maxBeam},
 		{"threads", &o.Threads, 1, 1, threads.Max},

@@ -117,6 +117,7 @@ func TestSearchFlagsRefused(t *testing.T) {
 		"--n-best 0":                    "--n-best is 0, must be 1 or more",
 		"--n-best 3 --beam 2":           "n-best is 3, must be at most the beam, which is 2",
 		"--n-best 2 --alternatives 2":   "both the best 2 and 2 alternatives: a search gives one or the other",
+		"--n-best 65":                   "n-best is 65, must be 1 to 64 for this model",
 		"--n-best NaN":                  `--n-best is "NaN", must be a whole number; edge-infer translate --help lists the flags`,
 		"--repetition-penalty x":        `--repetition-penalty is "x", must be a number; edge-infer translate --help lists the flags`,
 		"--repetition-penalty NaN":      "repetition penalty is NaN, must be 0.01 to 100",

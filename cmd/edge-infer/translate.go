@@ -129,6 +129,10 @@ func (f *translateFlags) run(ctx context.Context, args []string) (err error) {
 		next = fromLines(in, from, spare)
 	}
 	var count tally
+	languages := m.Languages()
+	if f.to != "" || f.tokens {
+		languages = nil
+	}
 	for {
 		lines, err := next(ctx, f.batch)
 		if err == io.EOF {
@@ -136,6 +140,16 @@ func (f *translateFlags) run(ctx context.Context, args []string) (err error) {
 		}
 		if err != nil {
 			return err
+		}
+		if unchosen(lines, languages) {
+			const shown = 8
+			more := ""
+			if len(languages) > shown {
+				more = fmt.Sprintf(" and %d more languages", len(languages)-shown)
+			}
+			fmt.Fprintf(os.Stderr, "edge-infer: the model writes %s%s: choose with --to, or begin a line with >>%s<<\n",
+				strings.Join(languages[:min(len(languages), shown)], ", "), more, languages[0])
+			languages = nil
 		}
 		if err := f.translateLines(ctx, t, lines, out, &count); err != nil {
 			return err
@@ -148,6 +162,14 @@ func (f *translateFlags) run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	return count.end("could not be translated")
+}
+
+// unchosen: the model has several target languages, and a line does not begin with one of them.
+func unchosen(lines []line, languages []string) bool {
+	return len(languages) > 1 && slices.ContainsFunc(lines, func(l line) bool {
+		text := bytes.TrimSpace(l.text)
+		return l.err == nil && len(text) > 0 && !bytes.HasPrefix(text, []byte(">>"))
+	})
 }
 
 // translator makes the session that the flags ask for.

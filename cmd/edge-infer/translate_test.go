@@ -411,3 +411,33 @@ func TestInterrupt(t *testing.T) {
 		in.Close()
 	}
 }
+
+// TestUnchosenLanguage: a model of several target languages says once that none was chosen; its answers stay the same.
+func TestUnchosenLanguage(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "model")
+	if err := os.CopyFS(folder, os.DirFS("../../convert/testdata/marian-safetensors")); err != nil {
+		t.Fatal(err)
+	}
+	vocab := filepath.Join(folder, "vocab.json")
+	raw, err := os.ReadFile(vocab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw = []byte(strings.NewReplacer(`"▁":`, `">>fra<<":`, `"▁the":`, `">>deu<<":`).Replace(string(raw)))
+	if err := os.WriteFile(vocab, raw, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m := folder + ".ei8"
+	runProgram(t, "", "convert", folder, "-o", m).expect(t, exitOK)
+	const note = "edge-infer: the model writes deu, fra: choose with --to, or begin a line with >>deu<<\n"
+	for input, says := range map[string]int{"abc\nabc\n": 1, ">>fra<< abc\n": 0, ">>fra<< abc\nabc\n": 1, "\n": 0} {
+		r := runProgram(t, input, "translate", "-m", m)
+		r.expect(t, exitOK)
+		if got := strings.Count(r.stderr, note); got != says {
+			t.Errorf("%q: said %d times, want %d: %s", input, got, says, r.stderr)
+		}
+		if r := runProgram(t, input, "translate", "-m", m, "--to", "fra"); r.code != exitOK || strings.Contains(r.stderr, "choose") {
+			t.Errorf("%q with --to: %s", input, r.stderr)
+		}
+	}
+}

@@ -97,6 +97,9 @@ func (b *beside) open(location string) (io.ReaderAt, int64, error) {
 			}
 			return nil, 0, fmt.Errorf("which is not in the folder %s", folder)
 		case err != nil:
+			if named := (*fs.PathError)(nil); errors.As(err, &named) {
+				err = named.Err // its name is said, in quotes: it may have any characters
+			}
 			return nil, 0, fmt.Errorf("which cannot be opened: %w", err)
 		}
 		b.files[location] = file

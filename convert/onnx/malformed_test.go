@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"encoding/binary"
+	"math"
 	"strings"
 	"testing"
 
@@ -137,4 +138,23 @@ func TestHostile(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestVarints: numbers of one byte each, of which a file has many, take the room of the type that they stand for once.
+func TestVarints(t *testing.T) {
+	const n = 3 << 20
+	data := model(initializer(intField(1, n), intField(2, 7), bytesField(8, "x"), bytesField(7, strings.Repeat("\x05", n-1)), intField(7, math.MaxUint64)))
+	fuzztest.Bounded(t, len(data), func() {
+		m, err := Read("x", strings.NewReader(data), int64(len(data)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := m.Graph.Initializers["x"].Array()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if row := make([]float64, 1); a.Rows() != n || a.Row(row, 0) != nil || row[0] != 5 || a.Row(row, n-1) != nil || row[0] != -1 {
+			t.Errorf("%d rows, the last of which is %v", a.Rows(), row)
+		}
+	})
 }

@@ -69,7 +69,8 @@ type Tensor struct {
 
 	src     io.ReaderAt
 	at, end int64    // of raw or packed numbers
-	varints []byte   // of int32_data and int64_data: 8 bytes each
+	message field    // the tensor itself, for its varints
+	varints int64    // how many numbers int32_data, int64_data and uint64_data have
 	strings []string // of string tensors
 	floats  bool     // at, end are of float_data or double_data
 	place   *place   // of External
@@ -173,11 +174,13 @@ type reader struct {
 	made   int
 }
 
-// Bounds: of messages in messages, of things in a model, of a text. Networks that are read have some dozens of nodes.
+// Bounds: of messages in messages, of things in a model, of a text, of the bytes of an attribute's integers. Networks that are read
+// have some dozens of nodes.
 const (
 	maxDepth  = 32
 	maxThings = 1 << 16
 	maxText   = 1 << 16
+	maxInts   = 1 << 26
 )
 
 func (r *reader) make() error {
@@ -394,6 +397,9 @@ func (r *reader) attribute(f field, a *Attribute, name *string) error {
 			a.Floats = slices.Grow(a.Floats, int(f.end-f.at)/4)
 			err = r.numbers(f, 4, func(v uint64) { a.Floats = append(a.Floats, math.Float32frombits(uint32(v))) })
 		case 8:
+			if f.end-f.at > maxInts {
+				return fmt.Errorf("an attribute of %d bytes", f.end-f.at)
+			}
 			a.Ints = slices.Grow(a.Ints, int(f.end-f.at))
 			err = r.numbers(f, 0, func(v uint64) { a.Ints = append(a.Ints, int64(v)) })
 		case 9:
@@ -431,7 +437,7 @@ func (r *reader) numbers(f field, width int64, each func(v uint64)) error {
 }
 
 func (r *reader) tensor(f field) (*Tensor, error) {
-	t := &Tensor{src: r.src, beside: r.beside}
+	t := &Tensor{src: r.src, beside: r.beside, message: f}
 	if f.wire != 2 {
 		return nil, fmt.Errorf("a tensor of wire type %d", f.wire)
 	}
@@ -460,8 +466,7 @@ func (r *reader) tensor(f field) (*Tensor, error) {
 				t.at, t.end, t.floats = f.at, f.end, f.number != 9
 			}
 		case 5, 7, 11: // int32_data, int64_data, uint64_data
-			t.varints = slices.Grow(t.varints, 8*int(f.end-f.at))
-			err = r.numbers(f, 0, func(v uint64) { t.varints = binary.LittleEndian.AppendUint64(t.varints, v) })
+			err = r.numbers(f, 0, func(uint64) { t.varints++ })
 		case 6:
 			err = r.list(f, &t.strings)
 		case 8:
@@ -476,6 +481,24 @@ func (r *reader) tensor(f field) (*Tensor, error) {
 		}
 		return err
 	})
+}
+
+// packed gives the varints as numbers of so many bytes, of which the low ones count; a float16 too. They are read when they are asked
+// for: a varint may have one byte where its number has eight.
+func (t *Tensor) packed(size int) ([]byte, error) {
+	b := make([]byte, 0, int(t.varints)*size)
+	r := &reader{src: t.src}
+	err := r.message(t.message.at, t.message.end, t.message.depth, func(f field) error {
+		if f.number != 5 && f.number != 7 && f.number != 11 {
+			return nil
+		}
+		return r.numbers(f, 0, func(v uint64) {
+			var bytes [8]byte
+			binary.LittleEndian.PutUint64(bytes[:], v)
+			b = append(b, bytes[:size]...)
+		})
+	})
+	return b, err
 }
 
 // types are those of TensorProto.DataType whose numbers can be read.
@@ -511,12 +534,14 @@ func (t *Tensor) Array() (*npy.Array, error) {
 		if src, at, end, open, err = t.outside(); err != nil {
 			return nil, err
 		}
-	case t.floats && d.Kind != 'f', len(t.varints) > 0 && t.end > 0:
+	case t.floats && d.Kind != 'f', t.varints > 0 && t.end > 0:
 		return nil, fmt.Errorf("tensor %.40q: numbers of another type than %s", t.Name, d)
-	case len(t.varints) > 0: // one element every 8 bytes, of which the low ones count; a float16 too
-		packed := make([]byte, 0, len(t.varints)/8*d.Size)
-		for i := 0; i < len(t.varints); i += 8 {
-			packed = append(packed, t.varints[i:i+d.Size]...)
+	case t.varints > math.MaxInt/int64(d.Size):
+		return nil, fmt.Errorf("tensor %.40q: its %d numbers do not fit into memory", t.Name, t.varints)
+	case t.varints > 0:
+		packed, err := t.packed(d.Size)
+		if err != nil {
+			return nil, fmt.Errorf("tensor %.40q: %w", t.Name, err)
 		}
 		src, at, end = bytes.NewReader(packed), 0, int64(len(packed))
 	}
