@@ -1,7 +1,7 @@
 // Package boards says what the machine is: its model, its cores, its memory; and what is known of boards that are not at
 // hand. Of the machine it only reads what the kernel tells everybody
-// under /proc and /sys, never fails, and leaves empty what is not known: on a machine that tells nothing a Board still has
-// its cores and its page size.
+// under /proc and /sys, never fails, and leaves empty what is not known: of a machine that tells nothing, Detect still gives
+// the number of cores and the page size.
 package boards
 
 import (
@@ -21,10 +21,10 @@ type Board struct {
 	Model        string `json:"model,omitempty"`         // as the firmware names it: "Raspberry Pi Zero 2 W Rev 1.0"
 	Machine      string `json:"machine,omitempty"`       // the kernel's architecture (uname -m); a 32-bit program may see "aarch64"
 	CPUs         []CPU  `json:"cpus,omitempty"`          // kinds of core in order of their first core: two on a big.LITTLE
-	Cores        int    `json:"cores"`                   // logical cores the kernel lists; at least 1
+	Cores        int    `json:"cores"`                   // logical cores the kernel lists; 0: not told
 	MemTotal     int64  `json:"mem_total,omitempty"`     // bytes the kernel manages: less than the module, the GPU has the rest
 	MemAvailable int64  `json:"mem_available,omitempty"` // bytes that programs can have without swapping
-	PageSize     int    `json:"page_size"`               // bytes; 16384 on the kernels of a Raspberry Pi 5
+	PageSize     int    `json:"page_size,omitempty"`     // bytes; 16384 on the kernels of a Raspberry Pi 5; in no file
 
 	Temperature float64  `json:"temperature,omitempty"` // degrees Celsius, of the hottest zone; 0: not told
 	Throttling  []string `json:"throttling,omitempty"`  // what holds the clock down now, or has since the machine started
@@ -56,13 +56,15 @@ type Cache struct {
 func Detect() Board {
 	b := DetectIn("/")
 	b.Machine = Machine()
+	b.PageSize = os.Getpagesize()
+	if b.Cores == 0 {
+		b.Cores = goruntime.NumCPU()
+	}
 	return b
 }
 
-// DetectIn reads the files of another root folder: a recorded board, or a mounted card. Cores and page size fall back to
-// those of the machine that asks.
-func DetectIn(root string) Board {
-	b := Board{PageSize: os.Getpagesize()}
+// DetectIn reads the files of another root folder: a recorded board, or a mounted card.
+func DetectIn(root string) (b Board) {
 	b.readCPUInfo(filepath.Join(root, "proc/cpuinfo"))
 	b.readCores(filepath.Join(root, "sys/devices/system/cpu"))
 	b.readThermal(root)
@@ -76,9 +78,6 @@ func DetectIn(root string) Board {
 		}
 	}
 	b.readMemInfo(filepath.Join(root, "proc/meminfo"))
-	if b.Cores == 0 {
-		b.Cores = goruntime.NumCPU()
-	}
 	return b
 }
 
@@ -229,12 +228,14 @@ func (b Board) String() string {
 			named += len(c.Cores)
 		}
 	}
-	if named == 0 {
+	if named == 0 && b.Cores > 0 {
 		parts = append(parts, fmt.Sprintf("cores: %d", b.Cores))
 	}
 	if b.MemTotal > 0 {
 		parts = append(parts, fmt.Sprintf("%d MB (%d free)", b.MemTotal>>20, b.MemAvailable>>20))
 	}
-	parts = append(parts, fmt.Sprintf("%d KB pages", b.PageSize>>10))
+	if b.PageSize > 0 {
+		parts = append(parts, fmt.Sprintf("%d KB pages", b.PageSize>>10))
+	}
 	return strings.Join(parts, ", ")
 }

@@ -12,7 +12,7 @@ func TestDetectIn(t *testing.T) {
 	first4, last4 := []int{0, 1, 2, 3}, []int{4, 5, 6, 7}
 	for _, test := range []struct {
 		folder, profile string
-		want            Board // page size is the tester's and not compared
+		want            Board
 	}{
 		{"pi-zero", "pi-zero", Board{Model: "Raspberry Pi Zero W Rev 1.1", Cores: 1, MemTotal: 443080 << 10, MemAvailable: 301724 << 10,
 			CPUs: []CPU{{Name: "ARM1176", Implementer: arm, Part: 0xb76, Revision: "r0p7", Cores: []int{0}}}}},
@@ -47,7 +47,6 @@ func TestDetectIn(t *testing.T) {
 	} {
 		t.Run(test.folder, func(t *testing.T) {
 			got := DetectIn(filepath.Join("testdata", test.folder))
-			test.want.PageSize = got.PageSize
 			if !reflect.DeepEqual(got, test.want) {
 				t.Errorf("got  %+v\nwant %+v", got, test.want)
 			}
@@ -63,24 +62,18 @@ func TestDetectIn(t *testing.T) {
 }
 
 func TestNothingReadable(t *testing.T) {
-	b := DetectIn(t.TempDir())
-	if b.Cores < 1 || b.PageSize != os.Getpagesize() || b.Model != "" || len(b.CPUs) != 0 || b.MemTotal != 0 {
+	if b := DetectIn(t.TempDir()); !reflect.DeepEqual(b, Board{}) {
 		t.Errorf("from an empty root: %+v", b)
-	}
-	if b.String() == "" {
-		t.Error("a board without facts prints nothing")
 	}
 }
 
 func TestString(t *testing.T) {
 	for folder, want := range map[string]string{
-		"pi-zero-2-w": "Raspberry Pi Zero 2 W Rev 1.0, 4 x Cortex-A53, 425 MB (261 free), 4 KB pages",
-		"rock-5b":     "4 x Cortex-A55, 4 x Cortex-A76, 4 KB pages",
-		"damaged":     "cores: 1, 4 KB pages",
+		"pi-zero-2-w": "Raspberry Pi Zero 2 W Rev 1.0, 4 x Cortex-A53, 425 MB (261 free)",
+		"rock-5b":     "4 x Cortex-A55, 4 x Cortex-A76",
+		"damaged":     "cores: 1",
 	} {
-		b := DetectIn(filepath.Join("testdata", folder))
-		b.PageSize = 4096
-		if got := b.String(); got != want {
+		if got := DetectIn(filepath.Join("testdata", folder)).String(); got != want {
 			t.Errorf("%s: %q, want %q", folder, got, want)
 		}
 	}
@@ -97,9 +90,8 @@ func TestUnreadable(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := DetectIn(t.TempDir())
-	if got := DetectIn(root); !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v, want %+v", got, want)
+	if got := DetectIn(root); !reflect.DeepEqual(got, Board{}) {
+		t.Errorf("got %+v", got)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -211,19 +212,23 @@ func (d *detection) table() []byte {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	row := func(name string, format string, args ...any) { tableRow(w, name, format, args...) }
-	arm := slices.ContainsFunc(d.CPUs, func(c boards.CPU) bool { return c.Implementer != 0 })
+	here := d.PageSize > 0 // no file tells it
+	pc := here && goruntime.GOOS != "linux" || slices.ContainsFunc(d.CPUs, func(c boards.CPU) bool { return c.Name != "" && c.Implementer == 0 })
 	switch {
 	case d.Profile != "":
 		row("board", "%s", d.Model)
 		row("profile", "edge-infer boards show %s", d.Profile)
 	case d.Model != "":
 		row("board", "%s; there is no profile of it, edge-infer boards list names those there are", d.Model)
-	case arm || len(d.CPUs) == 0:
-		row("board", "not told; edge-infer boards list names those there are profiles of")
-	default:
+	case pc:
 		row("board", "none: this is a PC or a server")
+	default:
+		row("board", "not told; edge-infer boards list names those there are profiles of")
 	}
-	if len(d.CPUs) == 0 {
+	switch {
+	case d.Cores == 0:
+		row("cores", "not told")
+	case len(d.CPUs) == 0:
 		row("cores", "%d", d.Cores)
 	}
 	for _, c := range d.CPUs {
@@ -252,7 +257,9 @@ func (d *detection) table() []byte {
 	if d.MemTotal > 0 {
 		row("memory", "%d MB, %d MB of it free", d.MemTotal>>20, d.MemAvailable>>20)
 	}
-	row("pages", "%d KB", d.PageSize>>10)
+	if here {
+		row("pages", "%d KB", d.PageSize>>10)
+	}
 	if d.Temperature > 0 {
 		row("temperature", "%.0f degrees Celsius", d.Temperature)
 	}

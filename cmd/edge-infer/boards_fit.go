@@ -52,6 +52,9 @@ compare boards and models by, not a forecast; bench model measures on the board.
 			if err != nil {
 				return err
 			}
+			if board == "" && here == nil {
+				fmt.Fprintln(os.Stderr, "edge-infer: this machine is none of the boards that are known: here are all of them; --board names one")
+			}
 			if here != nil && goruntime.GOARCH == "arm" && r.Boards[0].Kernels != "generic" {
 				fmt.Fprintln(os.Stderr, "edge-infer: these figures are of the arm64 program, on a 64-bit system; this is the 32-bit one, which is far slower")
 			}
@@ -79,7 +82,6 @@ func fitBoards(name string) (profiles []boards.Profile, here *boards.Board, err 
 		if p := b.Profile(); p != nil {
 			return []boards.Profile{*p}, &b, nil
 		}
-		fmt.Fprintln(os.Stderr, "edge-infer: this machine is none of the boards that are known: here are all of them; --board names one")
 		return boards.Profiles, nil, nil
 	}
 	p, err := findBoard(name)

@@ -194,7 +194,7 @@ func TestBoardsDetect(t *testing.T) {
 		"orange-pi-5": {"boards show orange-pi-5", "big cores", "CPUs 4-7, which are taken by default"},
 		"rock-5b":     {"not told", "4 x Cortex-A76", "CPUs 4-7, which are taken by default"},
 		"pc":          {"none: this is a PC", "i5-7500"},
-		"damaged":     {"not told", "kind that is not told"},
+		"damaged":     {"not told; edge-infer boards list", "kind that is not told"},
 	} {
 		d, err := detect(recorded + folder)
 		if err != nil {
@@ -206,6 +206,9 @@ func TestBoardsDetect(t *testing.T) {
 				t.Errorf("%s: does not say %q:\n%s", folder, w, table)
 			}
 		}
+		if strings.Contains(table, "pages") {
+			t.Errorf("%s: size of pages, which is this machine's:\n%s", folder, table)
+		}
 		checkWidth(t, table)
 	}
 	r = runProgram(t, "", "boards", "detect", "--json", "--root", recorded+"orange-pi-5")
@@ -215,12 +218,16 @@ func TestBoardsDetect(t *testing.T) {
 		t.Errorf("%v: %s", err, r.stdout)
 	}
 	// Nothing there, or nothing that may be read.
-	empty := t.TempDir()
-	runProgram(t, "", "boards", "detect", "--root", empty).expect(t, exitOK)
+	empty, nothing := t.TempDir(), "board  not told; edge-infer boards list names those there are profiles of\ncores  not told\n"
+	if r := runProgram(t, "", "boards", "detect", "--root", empty); r.code != exitOK || r.stdout != nothing {
+		t.Errorf("%d, %q", r.code, r.stdout)
+	}
 	if err := os.MkdirAll(filepath.Join(empty, "proc/cpuinfo"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	runProgram(t, "", "boards", "detect", "--root", empty).expect(t, exitOK)
+	if r := runProgram(t, "", "boards", "detect", "--root", empty); r.code != exitOK || r.stdout != nothing {
+		t.Errorf("%d, %q", r.code, r.stdout)
+	}
 	runProgram(t, "", "boards", "detect", "--root", empty+"/nowhere").expect(t, exitIO, "nowhere")
 	runProgram(t, "", "boards", "detect", "--root", os.Args[0]).expect(t, exitUse, "not a folder")
 }
@@ -333,6 +340,10 @@ func TestBoardsBadUse(t *testing.T) {
 	}
 	runProgram(t, "", "boards", "fit", "nowhere.ei8", "--board", "pi-5").expect(t, exitModel, "nowhere.ei8")
 	runProgram(t, "", "boards", "fit", "boards_test.go", "--board", "pi-5").expect(t, exitModel, "boards_test.go")
+	// The error alone, without words about a table that does not come.
+	if r := runProgram(t, "", "boards", "fit", "boards_test.go"); r.code != exitModel || r.stdout != "" || strings.Count(r.stderr, "\n") != 1 {
+		t.Errorf("%d, %q, %q", r.code, r.stdout, r.stderr)
+	}
 }
 
 // What is said of cores that are not here is what the program does on one that is: run under emulation, this knows several.
