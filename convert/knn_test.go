@@ -18,6 +18,7 @@ import (
 
 	"github.com/edge-infer/edge-infer/kernels"
 	"github.com/edge-infer/edge-infer/runtime"
+	"github.com/edge-infer/edge-infer/runtime/alloctest"
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
 )
 
@@ -475,7 +476,7 @@ func TestKNNQueryAllocatesNothing(t *testing.T) {
 			queries = queries[:1]
 		}
 		c := newClassifier(t, m, runtime.KNNOptions{K: 10, Batch: len(queries)})
-		if n := testing.AllocsPerRun(20, func() {
+		if n := alloctest.PerRun(20, func() {
 			c.Reset()
 			for _, q := range queries {
 				if _, err := c.Add(q); err != nil {

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+
+	"github.com/edge-infer/edge-infer/runtime/alloctest"
 )
 
 // floatRows yields rows of n float32 that tend to break vector code: ordinary ones, wide ranges, ties, denormals,
@@ -448,7 +450,7 @@ func TestNoAllocations(t *testing.T) {
 		w := &Weights{N: n, K: k, Data: make([]int8, n*k), Scale: make([]float32, n), Sum: make([]int32, n)}
 		dst, scratch, xs := make([]float32, 3*n), make([]int32, LinearScratch), make([]float32, 3)
 		idx, val := make([]int32, 4), make([]float32, 4)
-		if a := testing.AllocsPerRun(5, func() {
+		if a := alloctest.PerRun(5, func() {
 			for act := ActNone; act < numActivations; act++ {
 				s.Linear(dst, n, q, xs, 1, w, 0, n, act, dst, scratch)
 				s.Activate(x, act)

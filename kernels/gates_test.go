@@ -4,6 +4,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/edge-infer/edge-infer/runtime/alloctest"
 )
 
 // plainLSTM is the step written down gate by gate, unit by unit, over the scalar functions.
@@ -175,7 +177,7 @@ func TestGRUHalves(t *testing.T) {
 func TestGatesDoNotAllocate(t *testing.T) {
 	for _, s := range Available() {
 		h, c, gates, p := make([]float32, 64), make([]float32, 64), make([]float32, 256), make([]float32, 192)
-		if n := testing.AllocsPerRun(10, func() {
+		if n := alloctest.PerRun(10, func() {
 			s.LSTM(h, c, gates, p, 1, true)
 			s.GRU(h, gates[:192], p, 1)
 			s.GRUReset(c, h, gates[:128], 0)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/edge-infer/edge-infer/runtime/alloctest"
 )
 
 // TestTiles compares the int8 products of every set with generic where kernels change from one tile to another: numbers of
@@ -100,7 +102,7 @@ func TestLinearDoesNotAllocate(t *testing.T) {
 	for _, s := range Available() {
 		for _, m := range []int{1, 4, 20} {
 			x, xs, dst := make([]int8, m*k), make([]float32, m), make([]float32, m*n)
-			if a := testing.AllocsPerRun(5, func() { s.Linear(dst, n, x, xs, m, w, 0, n, ActReLU, dst, scratch) }); a != 0 {
+			if a := alloctest.PerRun(5, func() { s.Linear(dst, n, x, xs, m, w, 0, n, ActReLU, dst, scratch) }); a != 0 {
 				t.Errorf("%s: %v allocations with %d rows", s.Name, a, m)
 			}
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/edge-infer/edge-infer/convert"
 	edge "github.com/edge-infer/edge-infer/runtime"
+	"github.com/edge-infer/edge-infer/runtime/alloctest"
 )
 
 // openRNN converts one of the converter's small networks, whose outputs are tested there.
@@ -55,7 +56,7 @@ func TestStreamAllocatesNothing(t *testing.T) {
 			in, out := m.RNNConfig().Input, m.RNNConfig().OutputWidth()
 			x, dst, lengths := randoms(1, 2*4*in), make([]float32, 2*4*out), []int{4, 2}
 			state := s.Snapshot(nil, 0)
-			if n := testing.AllocsPerRun(20, func() {
+			if n := alloctest.PerRun(20, func() {
 				if err := s.Run(dst, x, 4, lengths); err != nil {
 					t.Fatal(err)
 				}

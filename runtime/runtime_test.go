@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	goruntime "runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +16,7 @@ import (
 	"github.com/edge-infer/edge-infer/convert"
 	"github.com/edge-infer/edge-infer/kernels"
 	edge "github.com/edge-infer/edge-infer/runtime"
+	"github.com/edge-infer/edge-infer/runtime/alloctest"
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
 	"github.com/edge-infer/edge-infer/runtime/text"
 )
@@ -183,7 +183,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 			}
 			s.Release(slot)
 		}
-		if n := testing.AllocsPerRun(5, sentence); n != 0 {
+		if n := alloctest.PerRun(5, sentence); n != 0 {
 			t.Errorf("%+v: %g allocations a sentence", o, n)
 		}
 	}
@@ -203,18 +203,14 @@ func TestPlanIsExact(t *testing.T) {
 				session += p.Bytes
 			}
 		}
-		var before, after goruntime.MemStats
-		goruntime.ReadMemStats(&before)
-		s, err := m.NewSession(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		goruntime.ReadMemStats(&after)
-		got := int64(after.TotalAlloc - before.TotalAlloc)
+		got := int64(alloctest.Bytes(func() {
+			if _, err := m.NewSession(o); err != nil {
+				t.Fatal(err)
+			}
+		}))
 		if got < session || got > session+session/8+64<<10 {
 			t.Errorf("%+v: planned %d bytes, allocated %d", o, session, got)
 		}
-		goruntime.KeepAlive(s)
 	}
 }
 

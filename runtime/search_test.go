@@ -12,6 +12,7 @@ import (
 
 	"github.com/edge-infer/edge-infer/kernels"
 	edge "github.com/edge-infer/edge-infer/runtime"
+	"github.com/edge-infer/edge-infer/runtime/alloctest"
 )
 
 // everyWay are sessions that use every part of the search.
@@ -167,7 +168,7 @@ func TestEverySearchAllocatesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := testing.AllocsPerRun(5, func() {
+		if n := alloctest.PerRun(5, func() {
 			slot, err := s.Start(edge.Sentence{Source: sources[2], Prefix: prefixes[2], Alternative: min(o.Alternatives, 1)})
 			if err != nil || slot < 0 {
 				t.Fatal(slot, err)

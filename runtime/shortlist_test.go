@@ -12,6 +12,7 @@ import (
 
 	"github.com/edge-infer/edge-infer/kernels"
 	edge "github.com/edge-infer/edge-infer/runtime"
+	"github.com/edge-infer/edge-infer/runtime/alloctest"
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
 )
 
@@ -238,7 +239,7 @@ func TestShortlistMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := testing.AllocsPerRun(5, func() {
+		if n := alloctest.PerRun(5, func() {
 			slot, _ := s.Add([]int32{5, 9, 31, 40, 8})
 			for !s.Done(slot) {
 				if _, err := s.Step(); err != nil {

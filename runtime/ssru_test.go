@@ -9,6 +9,7 @@ import (
 
 	"github.com/edge-infer/edge-infer/convert"
 	edge "github.com/edge-infer/edge-infer/runtime"
+	"github.com/edge-infer/edge-infer/runtime/alloctest"
 	"github.com/edge-infer/edge-infer/runtime/modelfile"
 )
 
@@ -149,7 +150,7 @@ func TestSSRUMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := testing.AllocsPerRun(5, func() {
+		if n := alloctest.PerRun(5, func() {
 			slot, _ := s.Add([]int32{1, 2, 3})
 			for !s.Done(slot) {
 				if _, err := s.Step(); err != nil {

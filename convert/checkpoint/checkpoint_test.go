@@ -8,6 +8,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/edge-infer/edge-infer/runtime/alloctest"
 )
 
 // TestFloat16 compares all halves with their definition.
@@ -152,7 +154,7 @@ func TestReadAllocatesLittle(t *testing.T) {
 		t.Fatal(err)
 	}
 	dst := make([]float32, 4*4096)
-	if n := testing.AllocsPerRun(20, func() { x.ReadF32(dst, 1000, 4) }); n > 2 {
+	if n := alloctest.PerRun(20, func() { x.ReadF32(dst, 1000, 4) }); n > 2 {
 		t.Errorf("%v allocations", n)
 	}
 }

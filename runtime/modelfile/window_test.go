@@ -3,6 +3,8 @@ package modelfile
 import (
 	"path/filepath"
 	"testing"
+
+	"github.com/edge-infer/edge-infer/runtime/alloctest"
 )
 
 // narrowed is an open file of at least so many pieces, of which no more than capacity are held.
@@ -91,7 +93,7 @@ func TestWindow(t *testing.T) {
 func TestWindowDoesNotAllocate(t *testing.T) {
 	f, w := narrowed(t, 12, 4)
 	p := int32(0)
-	if n := testing.AllocsPerRun(100, func() {
+	if n := alloctest.PerRun(100, func() {
 		f.Use(w.bytes(p), w.bytes((p+5)%12), nil)
 		p = (p + 1) % 12
 	}); n != 0 {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	edge "github.com/edge-infer/edge-infer/runtime"
+	"github.com/edge-infer/edge-infer/runtime/alloctest"
 	"github.com/edge-infer/edge-infer/runtime/models"
 )
 
@@ -102,7 +103,7 @@ func TestNextWordsAllocateNothing(t *testing.T) {
 		}
 		var text []byte
 		dst, ids := make([]float32, 3*m.RNNConfig().Vocab), []int32{5, 9, 700}
-		if n := testing.AllocsPerRun(10, func() {
+		if n := alloctest.PerRun(10, func() {
 			if s.StepTokens(dst[:m.RNNConfig().Vocab], ids[:1]) != nil || s.RunTokens(dst, ids, 3, nil) != nil || s.Feed(dst[:m.RNNConfig().Vocab], ids) != nil {
 				t.Fatal("a step failed")
 			}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/edge-infer/edge-infer/runtime/alloctest"
 )
 
 func parseJSON(t testing.TB, path string) *JSONTokenizer {
@@ -208,7 +210,7 @@ func TestRankedAllocatesNothing(t *testing.T) {
 		text := strings.Repeat("It's 3 o'clock, 你好。 ", 40)
 		ids := tok.Encode(nil, text, &sc)
 		dst := tok.Decode(nil, ids)
-		if n := testing.AllocsPerRun(10, func() {
+		if n := alloctest.PerRun(10, func() {
 			ids = tok.Encode(ids[:0], text, &sc)
 			dst = tok.Decode(dst[:0], ids)
 		}); n > 0 {

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"github.com/edge-infer/edge-infer/runtime/alloctest"
 )
 
 func split(s string) []string {
@@ -111,7 +113,7 @@ func TestSpansCoverText(t *testing.T) {
 		checkSpans(t, s)
 	}
 	buffer := make([]Span, 0, 100)
-	if n := testing.AllocsPerRun(10, func() { buffer = Sentences(buffer[:0], "Dr. A. B. met No. 5. He \"left.\" 你好。再见！") }); n > 0 {
+	if n := alloctest.PerRun(10, func() { buffer = Sentences(buffer[:0], "Dr. A. B. met No. 5. He \"left.\" 你好。再见！") }); n > 0 {
 		t.Errorf("Sentences allocates %v times", n)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"sort"
 	"strings"
 	"testing"
+
+	"github.com/edge-infer/edge-infer/runtime/alloctest"
 )
 
 // smallModel has what models have: special, user-defined and unused pieces, and few letters.
@@ -426,7 +428,7 @@ func TestAllocations(t *testing.T) {
 		t.Fatal(err)
 	}
 	var keep *Tokenizer
-	if n := testing.AllocsPerRun(3, func() { keep, _ = Open(image) }); n > 1 {
+	if n := alloctest.PerRun(3, func() { keep, _ = Open(image) }); n > 1 {
 		t.Errorf("Open allocates %v times for %d pieces", n, keep.Size())
 	}
 	for _, name := range []string{"en", "zh-byte", "bpe-mixed", "word-mixed", "char-mixed", "odd-bpe12"} {
@@ -435,7 +437,7 @@ func TestAllocations(t *testing.T) {
 		var ids []int32
 		var out []byte
 		text := strings.Repeat("你好龘 Hello, \xff world! <sep>", 20)
-		if n := testing.AllocsPerRun(10, func() {
+		if n := alloctest.PerRun(10, func() {
 			ids = tok.Encode(ids[:0], text, &sc)
 			out = tok.Decode(out[:0], ids)
 			tok.ID("▁the")
@@ -448,7 +450,7 @@ func TestAllocations(t *testing.T) {
 	tok := mustOpen(t, image, err)
 	var sc Scratch
 	ids := tok.Encode(nil, "a龘a x 龘龘", &sc)
-	if n := testing.AllocsPerRun(10, func() { ids = tok.Encode(ids[:0], "a龘a x 龘龘", &sc) }); n > 0 {
+	if n := alloctest.PerRun(10, func() { ids = tok.Encode(ids[:0], "a龘a x 龘龘", &sc) }); n > 0 {
 		t.Errorf("vocabulary: Encode allocates %v times", n)
 	}
 }

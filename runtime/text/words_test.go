@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/edge-infer/edge-infer/runtime/alloctest"
 	"github.com/edge-infer/edge-infer/runtime/fuzztest"
 )
 
@@ -49,7 +50,7 @@ func TestWordsRoundTrip(t *testing.T) {
 	if ids := tok.Encode(nil, "dog <s> <unk>", &sc); !slices.Equal(ids, []int32{0, 11, 12, 13, 11, 0, 13}) {
 		t.Errorf("unknown and control pieces: %v", ids)
 	}
-	if n := testing.AllocsPerRun(20, func() { ids = tok.Encode(ids[:0], "Tom's cat is here", &sc) }); n != 0 {
+	if n := alloctest.PerRun(20, func() { ids = tok.Encode(ids[:0], "Tom's cat is here", &sc) }); n != 0 {
 		t.Errorf("Encode allocates %v times", n)
 	}
 }

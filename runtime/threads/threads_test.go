@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/edge-infer/edge-infer/runtime/alloctest"
 )
 
 const large = 1 << 30 // multiply-adds: enough to be shared out
@@ -153,7 +155,7 @@ func TestRunDoesNotAllocate(t *testing.T) {
 		p.Grow(2, cpus(2, pinned))
 		var sum [2]int
 		f := func(worker, from, to int) { sum[worker] += to - from }
-		if n := testing.AllocsPerRun(100, func() { p.Run(2, 64, Work{Kind: Row, MACs: large}, f) }); n != 0 {
+		if n := alloctest.PerRun(100, func() { p.Run(2, 64, Work{Kind: Row, MACs: large}, f) }); n != 0 {
 			t.Errorf("pinned %v: %v allocations a task", pinned, n)
 		}
 		p.Close()
