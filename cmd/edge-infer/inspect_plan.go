@@ -51,10 +51,17 @@ type planFacts struct {
 // plan is the memory plan of a model of any family. Errors: *usageError for options out of range.
 func (f *planFlags) plan(m *edge.Model) (*planFacts, error) {
 	for _, o := range []struct {
-		name  string
-		value int
-	}{{"max-source", f.source}, {"max-target", f.target}, {"beam", f.beam}, {"steps", f.steps}, {"k", f.k}, {"batch", f.batch}, {"threads", f.threads}} {
-		if o.value < 1 && f.given(o.name) {
+		name, family string
+		value        int
+	}{
+		{"max-source", edge.FamilyTransformer, f.source}, {"max-target", edge.FamilyTransformer, f.target}, {"beam", edge.FamilyTransformer, f.beam},
+		{"steps", edge.FamilyRNN, f.steps}, {"k", edge.FamilyKNN, f.k}, {"batch", m.Family(), f.batch}, {"threads", m.Family(), f.threads},
+	} {
+		switch {
+		case !f.given(o.name):
+		case o.family != m.Family():
+			return nil, &usageError{fmt.Sprintf("--%s is for a %s model, this is a %s model", o.name, o.family, m.Family()), "leave it out"}
+		case o.value < 1:
 			return nil, &usageError{fmt.Sprintf("--%s is %d, must be 1 or more", o.name, o.value), ""}
 		}
 	}

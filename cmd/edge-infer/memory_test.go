@@ -87,6 +87,8 @@ func TestInspectPlan(t *testing.T) {
 	for flag, want := range map[string]string{
 		"--batch 0": "--batch is 0", "--threads 10000": "threads is 10000", "--threads 0": "--threads is 0", "--max-source 1000000": "maximum source length",
 		"--beam 1000": "beam is 1000", "--max-target -1": "--max-target is -1",
+		"--steps 5": "--steps is for a rnn model, this is a transformer model", "--k 3 zh-en": "--k is for a knn model",
+		"--beam 4 lstm": "--beam is for a transformer model", "--max-source 9 iris": "--max-source is for",
 	} {
 		runProgram(t, "", append([]string{"inspect", "--plan"}, strings.Fields(flag)...)...).expect(t, exitUse, want)
 	}
