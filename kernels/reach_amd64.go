@@ -64,13 +64,13 @@ func (b *Bound) test(top *[4]float32, k int, square bool) testVNNI {
 	const margin, least = 0x1p-18, 1e-36
 	all := testVNNI{0, float32(math.Inf(-1))}
 	a, r, n, l := float64(b.Acc), float64(top[1]), float64(top[2]), float64(top[3])
-	rest := r*(math.Abs(float64(b.Res))+r*math.Abs(float64(b.Res2))) + n*math.Abs(float64(b.Norm))
+	rest := float64(r*(math.Abs(float64(b.Res))+float64(r*math.Abs(float64(b.Res2))))) + float64(n*math.Abs(float64(b.Norm)))
 	factor, extent, other := float64(b.Len), l, n*n*math.Abs(float64(b.Norm2))
 	if square {
 		factor, extent, other = float64(b.Norm2), n*n, l*math.Abs(float64(b.Len))
 	}
 	rest += other
-	terms := a*float64(top[0])*127*127*float64(k) + rest + extent*math.Abs(factor)
+	terms := float64(a*float64(top[0])*127*127*float64(k)) + rest + float64(extent*math.Abs(factor))
 	if !(a > 0 && terms < 1e36 && extent < 1e36) { // or something is no number
 		return all
 	}
@@ -83,6 +83,6 @@ func (b *Bound) test(top *[4]float32, k int, square bool) testVNNI {
 		return all
 	}
 	factor *= inverse
-	lowest := (float64(b.Min)-rest-margin*terms-least)*inverse - least - extent*0x1p-140 - math.Abs(factor)*0x1p-140
+	lowest := float64((float64(b.Min)-rest-float64(margin*terms)-least)*inverse) - least - float64(extent*0x1p-140) - float64(math.Abs(factor)*0x1p-140)
 	return testVNNI{float32(factor), float32(lowest)}
 }
