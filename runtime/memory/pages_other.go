@@ -2,5 +2,8 @@
 
 package memory
 
-// PreferLargePages asks the system to put p into large pages. Elsewhere than on Linux it does nothing.
-func PreferLargePages(p []float32) {}
+// PreferLargePages asks the system to put p into large pages, and says whether it is willing. Elsewhere than on Linux it is not asked.
+func PreferLargePages[T float32 | byte](p []T) bool { return false }
+
+// PreferSmallPages takes that back.
+func PreferSmallPages[T float32 | byte](p []T) {}

@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/edge-infer/edge-infer/runtime/memory"
 )
 
 // load maps the file. A file system that has no maps (some network and FUSE ones) is read instead; when memory or
@@ -26,17 +28,25 @@ func (f *File) load(file *os.File, size int) error {
 }
 
 // readAhead asks the system to read what the check will: all of the file at once, or where that is too much nothing but what ask is
-// called for. How far it would read ahead by itself is a setting of the disk, and may be more than there is room for.
+// called for. How far it would read ahead by itself is a setting of the disk, and may be more than there is room for. Large pages come
+// as they are touched, each with the one behind it: what is asked for comes in small ones.
 func (f *File) readAhead() {
-	if f.frugal {
+	switch {
+	case f.frugal:
 		f.alone()
-	} else {
+	case f.roomy && memory.PreferLargePages(f.data):
+	default:
 		f.ask(f.data)
 	}
 }
 
 // alone says that a page which is missing is to be read without its neighbours.
-func (f *File) alone() { advise(f.data, unix.MADV_RANDOM) }
+func (f *File) alone() {
+	if f.roomy {
+		memory.PreferSmallPages(f.data)
+	}
+	advise(f.data, unix.MADV_RANDOM)
+}
 
 // together takes alone back, and asks for all of the file.
 func (f *File) together() {

@@ -31,6 +31,7 @@ type File struct {
 	start    int64     // of data in file
 	frugal   bool      // read in order by one goroutine, and give pages back as soon as they are checked
 	tight    bool      // it does not fit into memory: frugal, and what is given back shall not stay with the system either
+	roomy    bool      // it was mapped while there was room for it twice: then pages may be large
 	window   atomic.Pointer[window]
 }
 
@@ -78,7 +79,7 @@ func open(path string, frugal bool) (*File, error) {
 	if size > math.MaxInt-align {
 		return nil, &FormatError{Path: path, Reason: fmt.Sprintf("its %d bytes are more than this 32-bit machine can address", size)}
 	}
-	f := &File{path: path, info: info, tight: tight(size)}
+	f := &File{path: path, info: info, tight: tight(size), roomy: fits(2 * size)}
 	f.frugal = frugal || f.tight
 	if err := f.load(file, int(size)); err != nil {
 		return nil, &fs.PathError{Op: "map", Path: path, Err: err}
@@ -97,13 +98,18 @@ func open(path string, frugal bool) (*File, error) {
 // tight says that a file of this size does not fit into the memory that there is beside the program itself. Reading it ahead, or by
 // many goroutines at once, would then push out what is read next.
 func tight(size int64) bool {
-	const program = 8 << 20
-	limit := memory.Available()
-	if limit.Bytes == 0 || limit.Bytes >= size+program {
+	if fits(size) {
 		return false
 	}
 	memory.ReadProgramSparsely()
 	return true
+}
+
+// fits says that there is memory for so many bytes beside the program itself.
+func fits(size int64) bool {
+	const program = 8 << 20
+	limit := memory.Available()
+	return limit.Bytes == 0 || limit.Bytes >= size+program
 }
 
 // OpenString opens a model that lies in the program itself, in place: image is not copied. name stands for the path in
