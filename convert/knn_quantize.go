@@ -212,8 +212,12 @@ func (k *knnRows) quantize(i int, out *knnRow) error {
 		top = max(top, math.Abs(v))
 	}
 	out.scale = k.scale
+	most := 127.0
+	if k.pairs {
+		most = runtime.KNNSmall
+	}
 	if k.class == runtime.ClassDot {
-		out.scale = float32(top / 127)
+		out.scale = float32(top / most)
 	}
 	if out.scale < tinyScale {
 		out.scale = 0
@@ -225,7 +229,7 @@ func (k *knnRows) quantize(i int, out *knnRow) error {
 	for j, v := range y {
 		out.q[j] = 0
 		if s > 0 {
-			out.q[j] = int8(max(min(math.RoundToEven(v/s), 127), -127))
+			out.q[j] = int8(max(min(math.RoundToEven(v/s), most), -most))
 		}
 	}
 	copy(out.values, row)

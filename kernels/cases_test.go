@@ -224,7 +224,7 @@ var cases = []opCase{
 			b[j] = Bound{c[0], c[1], c[2], c[3], c[4], c[5], c[6]}
 		}
 		return func(s *Set, o *operands) {
-			found := s.Reach(Reached{o.i[2], o.i[3], o.f[4]}, o.i[0], o.q[0], o.q[1], o.i[1], o.f[0], o.f[1], o.f[2], o.f[3], b)
+			found := s.Reach(Reached{o.i[2], o.i[3], o.f[4]}, o.i[0], o.q[0], o.q[1], o.i[1], o.f[0], o.f[1], o.f[2], o.f[3], b, false)
 			o.i[4][0] = int32(found)
 			clear(o.i[0])
 			clear(o.i[2][found:])

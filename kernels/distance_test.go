@@ -262,12 +262,14 @@ func BenchmarkDistance(b *testing.B) {
 			found := Reached{idx, make([]int32, m*n), make([]float32, m*n)}
 			patterns[0].fill(rand.New(rand.NewPCG(1, 1)), x)
 			patterns[0].fill(rand.New(rand.NewPCG(1, 2)), w)
-			b.Run(fmt.Sprintf("%s/Reach/m%d", s.Name, m), func(b *testing.B) {
-				b.SetBytes(int64(m * n * k))
-				for b.Loop() {
-					s.Reach(found, acc, x, w, sums, f, f, f, f, bounds)
-				}
-			})
+			for _, small := range []bool{false, true} {
+				b.Run(fmt.Sprintf("%s/Reach/m%d/small=%v", s.Name, m, small), func(b *testing.B) {
+					b.SetBytes(int64(m * n * k))
+					for b.Loop() {
+						s.Reach(found, acc, x, w, sums, f, f, f, f, bounds, small)
+					}
+				})
+			}
 			b.Run(fmt.Sprintf("%s/GemmS8/m%d", s.Name, m), func(b *testing.B) {
 				b.SetBytes(int64(m * n * k))
 				for b.Loop() {

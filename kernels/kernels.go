@@ -137,7 +137,7 @@ type Set struct {
 	fused func(dst []float32, ld int, acc []int32, x, w []int8, sums []int32, xScale, wScale, bias []float32, act Activation, residual []float32) bool
 
 	// reach is the method Reach; ok is false if it leaves the work to GemmS8 and Survivors.
-	reach func(found Reached, acc []int32, x, w []int8, sums []int32, scale, residual, norm, length []float32, b []Bound) (count int, ok bool)
+	reach func(found Reached, acc []int32, x, w []int8, sums []int32, scale, residual, norm, length []float32, b []Bound, small bool) (count int, ok bool)
 
 	// lstm and gru are the methods LSTM and GRU for n > 0 units, without peepholes, clipping and coupled gates; nil: there is no such
 	// function.

@@ -1,6 +1,10 @@
 package kernels
 
-import "math"
+import (
+	"math"
+
+	"github.com/klauspost/cpuid/v2"
+)
 
 // markedF32AVX512 is survivorsF32AVX512 for the queries that are marked in each block of sixteen rows.
 //
@@ -28,13 +32,19 @@ type reachVNNI struct {
 	marks         [reachRows / 16]uint64
 	scale, extent *float32
 	square        int
+	cross         bool // by Winograd's inner product
+	starts        [reachRows]int32
 }
+
+// crossing says whether half the multiplications and as many additions of bytes take less time than all multiplications. They do on AMD,
+// where four ports add and two multiply. On Intel's processors the same two ports do both.
+var crossing = cpuid.CPU.IsVendor(cpuid.AMD)
 
 // testVNNI is that test of one query.
 type testVNNI struct{ factor, least float32 }
 
 // reachRowsVNNI is Set.reach.
-func reachRowsVNNI(found Reached, acc []int32, x, w []int8, sums []int32, scale, residual, norm, length []float32, b []Bound) (count int, ok bool) {
+func reachRowsVNNI(found Reached, acc []int32, x, w []int8, sums []int32, scale, residual, norm, length []float32, b []Bound, small bool) (count int, ok bool) {
 	m, n := len(b), len(sums)
 	if m <= narrowRows || m > reachQueries || n == 0 || n > reachRows || len(x) == 0 {
 		return 0, false
@@ -42,7 +52,7 @@ func reachRowsVNNI(found Reached, acc []int32, x, w []int8, sums []int32, scale,
 	k := len(x) / m
 	acc, x, w = checkGemm(acc, x, w, sums, m, k)
 	_, acc, scale, residual, norm, length, _ = survivorRows(found.Place, acc, scale, residual, norm, length, m)
-	r := reachVNNI{scale: &scale[0], extent: &length[0]}
+	r := reachVNNI{scale: &scale[0], extent: &length[0], cross: small && crossing}
 	if b[0].Norm2 != 0 {
 		r.extent, r.square = &norm[0], 1
 	}

@@ -31,6 +31,11 @@ func TestReach(t *testing.T) {
 			px, pw := r.IntN(len(patterns))*r.IntN(2), r.IntN(len(patterns))*r.IntN(2) // half of them random
 			patterns[px].fill(r, x)
 			patterns[pw].fill(r, w)
+			small := round%2 == 1
+			if small {
+				halve(x)
+				halve(w)
+			}
 			scale, residual, norm, length := randomF32(r, n), randomF32(r, n), randomF32(r, n), randomF32(r, n)
 			by := float32(math.Ldexp(1, r.IntN(40)-20))
 			for j := range scale {
@@ -55,8 +60,8 @@ func TestReach(t *testing.T) {
 			got, gotIntact := guarded(m * n)
 			tile, tileIntact := guarded(m * n)
 			values := make([]float32, m*n)
-			found := s.Reach(Reached{places, got, values}, tile, x, w, sums, scale, residual, norm, length, bounds)
-			what := fmt.Sprintf("round %d, Reach of %d queries, %d rows, %d columns", round, m, n, k)
+			found := s.Reach(Reached{places, got, values}, tile, x, w, sums, scale, residual, norm, length, bounds, small)
+			what := fmt.Sprintf("round %d, Reach of %d queries, %d rows, %d columns, small %v", round, m, n, k, small)
 			placesIntact(t, what)
 			gotIntact(t, what)
 			tileIntact(t, what)
@@ -76,6 +81,13 @@ func TestReach(t *testing.T) {
 			t.Errorf("%v of the sums passed, which tests little", share)
 		}
 	})
+}
+
+// halve brings x to -64 to 63.
+func halve(x []int8) {
+	for i := range x {
+		x[i] >>= 1
+	}
 }
 
 // reachBound makes a bound of some kind. value is that of one of the sums.

@@ -25,6 +25,9 @@ type tileVNNI struct {
 	wScale, bias  *float32
 	relu          int
 
+	starts *int32 // of each row of w, for Winograd's inner product: x and w have no element outside -64 to 63. Without dst
+	ready  int    // 1: they are there; 0: they are computed
+
 	tests  *testVNNI // of each row of x; see below. Without dst; wScale is part of it
 	extent *float32
 	square int     // 1: of extent, the square
@@ -73,6 +76,9 @@ func multiplyVNNI(acc []int32, x, w []int8, sums []int32, m, k int, f *floatsVNN
 	}
 	if r != nil {
 		t.wScale, t.extent, t.square, t.marks = r.scale, r.extent, r.square, &r.marks[0]
+		if r.cross {
+			t.starts = &r.starts[0]
+		}
 	}
 	// At most as many rows, shared out evenly, then as many columns, at a time as the panel holds.
 	rows := xPanel / min(k, 512)
@@ -111,6 +117,9 @@ func multiplyVNNI(acc []int32, x, w []int8, sums []int32, m, k int, f *floatsVNN
 			}
 			wideS8VNNI(&t)
 			t.dst, t.tests = nil, nil
+			if cols == k {
+				t.ready = 1 // for the next rows of x
+			}
 		}
 	}
 }

@@ -51,6 +51,7 @@ type knn struct {
 // plane is what a scan reads: rows quantized, and what the bound needs to know of each.
 type plane struct {
 	codes    kernels.Weights
+	small    bool      // no element of codes is outside -64 to 63, as where many queries alone read them
 	residual []float32 // the error of quantization: 2-norm (dot) or 1-norm (difference), rounded up
 	norm     []float32 // |ŵ| (dot; of pairs |w|) or the residual in the maximum norm (difference)
 	length   []float32 // |row| / unit as given (dot); difference: norm again
@@ -133,6 +134,9 @@ func (k *knn) bindRows(b *binder, n int) {
 		k.codes = b.linear("head.int8", n, k.cfg.Head+1).Weights
 	} else {
 		k.codes = b.linear("rows.int8", n, k.cfg.Cols).Weights
+		if t, ok := b.file.Lookup("rows.int8"); ok {
+			k.small = t.Small
+		}
 	}
 	k.residual = b.floats("rows.residual", true, n)
 	k.norm = b.floats("rows.norm", true, n)

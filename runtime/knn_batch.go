@@ -174,7 +174,7 @@ func (c *Classifier) reach(p *knnPart, first, queries, at, n int) kernels.Reache
 	c.use(at, n)
 	w := &k.codes
 	count := c.set.Reach(found, acc, c.q8[first*w.K:(first+queries)*w.K], w.Data[at*w.K:(at+n)*w.K], w.Sum[at:at+n],
-		w.Scale[at:at+n], k.residual[at:at+n], p.norm[at:at+n], c.lengths(p)[at:at+n], p.bounds[first:first+queries])
+		w.Scale[at:at+n], k.residual[at:at+n], p.norm[at:at+n], c.lengths(p)[at:at+n], p.bounds[first:first+queries], k.small)
 	found.Place = found.Place[:count]
 	return found
 }

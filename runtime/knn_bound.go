@@ -108,16 +108,19 @@ func largest64(x []float64) (top float64) {
 
 // roundProduct makes int8 of y, whose largest magnitude is top, with a scale of its own.
 func (c *Classifier) roundProduct(q *query, y []float64, q8 []int8, top, lost float64) {
-	s, inv := 0.0, 0.0
+	s, inv, most := 0.0, 0.0, 127.0
+	if c.scanned.small {
+		most = KNNSmall
+	}
 	if top > 0x1p-100 {
-		q.scale = float32(top / 127)
+		q.scale = float32(top / most)
 		s = float64(q.scale)
 		inv = 1 / s
 	}
 	var sum2 int64
 	var left, y2 float64
 	for j, v := range y {
-		n := math.RoundToEven(v * inv) // at most 127: the scale is right to 2^-24
+		n := math.RoundToEven(v * inv) // at most as many: the scale is right to 2^-24
 		q8[j] = int8(n)
 		sum2 += int64(q8[j]) * int64(q8[j])
 		r := v - float64(n*s)

@@ -19,7 +19,9 @@ import (
 //	|x' - w'|  >= |x̂ - ŵ| - e_x - E        |x̂ - ŵ|² = |x̂|² + n² - E² - 2 x̂·ŵ
 //
 // The first is better unless the nearest rows are nearer than the center is. Products are bounded as those of int8 rows. With many queries
-// the matrix kernel on the int8 rows is faster; the first bound, with the norms n, serves these as well.
+// the matrix kernel on the int8 rows is faster; the first bound, with the norms n, serves these as well. As only batches read them,
+// those rows have seven bits (KNNSmall), for which some sets multiply faster (kernels.Set.Reach): about twice as many rows are left to
+// rank.
 
 // pairs is the part of a knn that describes them.
 type pairs struct {
@@ -28,6 +30,9 @@ type pairs struct {
 	fineScale    []float32
 	fineResidual []float32 // F, rounded up
 }
+
+// KNNSmall is the largest magnitude of the int8 rows of a file with pairs.
+const KNNSmall = 63
 
 // columns is how many columns a query has for GemvS4.
 func (p *pairs) columns() int {

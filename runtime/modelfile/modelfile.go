@@ -118,6 +118,7 @@ type Tensor struct {
 	Data   []byte    // PaddedRows x PaddedCols elements, 64-byte aligned in the file; padding is zero
 	Scale  []float32 // I8: one a padded row, 0 for rows of padding; nil for floats
 	Sum    []int32   // N16K4: the sum of each padded row; nil otherwise
+	Small  bool      // N16K4: no element is outside -64 to 63; found out when the file is checked
 }
 
 // Spec is the tensor without its bytes, as Create takes it.

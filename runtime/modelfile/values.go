@@ -1,11 +1,15 @@
 package modelfile
 
-import "math"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // checkValues checks what the tensors hold, which kernels rely on: no -128, sums that are the sums, finite floats, scales
 // that are not negative, zeros in the padding.
 func (f *File) checkValues() error {
 	type piece struct {
+		tensor   int
 		t        *Tensor
 		from, to int // rows
 	}
@@ -26,9 +30,10 @@ func (f *File) checkValues() error {
 		rows := t.PaddedRows()
 		step := max(checkPiece/(len(t.Data)/rows)&^15, 16)
 		for from := 0; from < rows; from += step {
-			pieces = append(pieces, piece{t, from, min(from+step, rows)})
+			pieces = append(pieces, piece{i, t, from, min(from+step, rows)})
 		}
 	}
+	large := make([]atomic.Bool, len(f.tensors))
 	data := func(i int) [][]byte {
 		p := pieces[i]
 		rowBytes := len(p.t.Data) / p.t.PaddedRows()
@@ -41,7 +46,7 @@ func (f *File) checkValues() error {
 		}
 		return parts
 	}
-	return f.parallel(len(pieces), func(i int) error {
+	err := f.parallel(len(pieces), func(i int) error {
 		p := pieces[i]
 		f.ahead(i, len(pieces), data)
 		defer func() {
@@ -54,12 +59,21 @@ func (f *File) checkValues() error {
 		}
 		switch {
 		case p.t.Layout == N16K4:
-			return f.checkBlocks(p.t, p.from, p.to)
+			small, err := f.checkBlocks(p.t, p.from, p.to)
+			if !small {
+				large[p.tensor].Store(true)
+			}
+			return err
 		case p.t.DType == I8:
 			return f.checkRowsI8(p.t, p.from, p.to)
 		}
 		return f.checkFloats(p.t, p.from, p.to)
 	})
+	for i := range f.tensors {
+		t := &f.tensors[i]
+		t.Small = t.Layout == N16K4 && !large[i].Load()
+	}
+	return err
 }
 
 // offsetOf is where a slice of the file's memory starts in the file.
@@ -130,13 +144,15 @@ func (f *File) findMin(t *Tensor, from, to int) error {
 	return f.bad(t.Data, from, "tensor %q changed while it was checked", t.Name)
 }
 
-// checkBlocks checks rows [from, to), multiples of 16, of a tensor in N16K4.
+// checkBlocks checks rows [from, to), multiples of 16, of a tensor in N16K4, and tells whether all elements are from -64 to 63: the two
+// highest bits of each are the same.
 //
 // A block of 64 bytes is eight words, word i holding four columns of row 2i and four of row 2i+1. Adding the odd bytes of
 // a word to its even bytes gives four 16-bit lanes, two for each of the rows; 128 blocks fit before a lane of at most
 // 128 * 2 * 255 must be emptied. The bias of 128 a byte is taken off the total.
-func (f *File) checkBlocks(t *Tensor, from, to int) error {
+func (f *File) checkBlocks(t *Tensor, from, to int) (small bool, err error) {
 	rows, cols, k := t.Rows(), t.Cols(), t.PaddedCols()
+	var large uint64
 	for n := from; n < to; n += 16 {
 		group := t.Data[n*k : (n+16)*k]
 		words := view[uint64](group)
@@ -150,6 +166,7 @@ func (f *File) checkBlocks(t *Tensor, from, to int) error {
 				for at := i; at < len(part); at += 8 {
 					u := part[at] ^ signs
 					found |= zeroByte(u)
+					large |= part[at] ^ part[at]<<1
 					lanes += u&evens + u>>8&evens
 				}
 				sum[2*i] += int32(lanes&0xffff + lanes>>16&0xffff)
@@ -157,18 +174,18 @@ func (f *File) checkBlocks(t *Tensor, from, to int) error {
 			}
 		}
 		if found != 0 {
-			return f.findMin(t, n*k, (n+16)*k)
+			return false, f.findMin(t, n*k, (n+16)*k)
 		}
 		for i, s := range sum {
 			if s -= int32(128 * k); s != t.Sum[n+i] {
-				return f.bad(Bytes(t.Sum), 4*(n+i), "tensor %q: the sum of row %d is given as %d, but is %d", t.Name, n+i, t.Sum[n+i], s)
+				return false, f.bad(Bytes(t.Sum), 4*(n+i), "tensor %q: the sum of row %d is given as %d, but is %d", t.Name, n+i, t.Sum[n+i], s)
 			}
 		}
 		if err := f.checkBlockPadding(t, n, max(0, n+16-rows), k-cols); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return large&signs == 0, nil
 }
 
 // checkBlockPadding checks that the last padRows rows and the last padCols columns of the 16 rows from n on are zero.

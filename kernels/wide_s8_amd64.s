@@ -1,290 +1,6 @@
 #include "textflag.h"
 #include "go_asm.h"
-
-// Int8 products on AVX512-VNNI of two rows of x and more: see tileVNNI. VPDPBUSD multiplies unsigned by signed bytes and adds four
-// products in int32; a register is one block. x ^ 0x80 is x + 128 as unsigned, so each sum starts from -128 * (sum of its weight row).
-//
-// Up to six rows go by four blocks at a time: less would not hide the latency. From seven rows on up to twelve go by two: these blocks
-// and the panel of x lie in the first level together, which four blocks of 512 k do not.
-
-// What both keep in their frames, above the panel and what aligns it.
-#define PANEL 16448(SP)      // where the panel begins
-#define WAT 16456(SP)        // the blocks from here on
-#define BLOCKS 16464(SP)     // how many
-#define COLUMN 16472(SP)     // where they lie in rows of 32-bit elements, in bytes
-#define OFF1 16480(SP)       // where block 1 lies beside block 0, in bytes; that of the last block if there are fewer
-#define OFF2 16488(SP)
-#define OFF3 16496(SP)
-#define XAT 16488(SP)        // wideS8VNNI: the rows of the panel from here on
-#define ROWAT 16496(SP)      // how many rows came before
-#define GROUPS 16504(SP)     // how many groups are left
-#define GROUPROWS 16512(SP)  // rows of this one
-#define LARGER 16520(SP)     // groups left that have one row more than the others
-#define FETCHAT 16528(SP)
-
-DATA signs<>+0(SB)/4, $0x80808080
-GLOBL signs<>(SB), RODATA|NOPTR, $4
-
-// MAKEPANEL writes x ^ 0x80 into the frame, rows of k bytes one after another (rows without gaps are one long row), at a multiple of
-// 64. The ports that multiply also do exclusive ors: here they are made once for all columns.
-#define MAKEPANEL \
-	MOVQ tileVNNI_x(R15), SI;      \
-	MOVQ tileVNNI_xStride(R15), R13;\
-	MOVQ tileVNNI_k(R15), BX;      \
-	MOVQ tileVNNI_m(R15), DX;      \
-	LEAQ 63(SP), AX;               \
-	ANDQ $~63, AX;                 \
-	MOVQ AX, PANEL;                \
-	CMPQ R13, BX;                  \
-	JNE  row;                      \
-	IMULQ DX, BX;                  \
-	MOVQ $1, DX;                   \
-row:                            \
-	MOVQ SI, R11;                  \
-	MOVQ BX, CX;                   \
-	SUBQ $256, CX;                 \
-	JLT  sixteens;                 \
-bytes256:                       \
-	VPXORD    (R11), Z31, Z24;     \
-	VPXORD    64(R11), Z31, Z25;   \
-	VPXORD    128(R11), Z31, Z26;  \
-	VPXORD    192(R11), Z31, Z27;  \
-	VMOVDQU32 Z24, (AX);           \
-	VMOVDQU32 Z25, 64(AX);         \
-	VMOVDQU32 Z26, 128(AX);        \
-	VMOVDQU32 Z27, 192(AX);        \
-	ADDQ      $256, R11;           \
-	ADDQ      $256, AX;            \
-	SUBQ      $256, CX;            \
-	JGE       bytes256;            \
-sixteens:                       \
-	ADDQ $256, CX;                 \
-	JEQ  rowDone;                  \
-bytes16:                        \
-	VPXORD    (R11), X31, X24;     \
-	VMOVDQU32 X24, (AX);           \
-	ADDQ      $16, R11;            \
-	ADDQ      $16, AX;             \
-	SUBQ      $16, CX;             \
-	JGT       bytes16;             \
-rowDone:                        \
-	ADDQ R13, SI;                  \
-	DECQ DX;                       \
-	JGT  row
-
-// ---- Up to six rows by four blocks: Z0-Z23, row by row. Z24-Z27 hold the blocks of these four k, Z28 the x.
-
-#define WEIGHTS(off) \
-	VMOVDQU32 (off*64)(DI)(R9*1), Z24;  \
-	VMOVDQU32 (off*64)(R10)(R9*1), Z25; \
-	VMOVDQU32 (off*64)(R11)(R9*1), Z26; \
-	VMOVDQU32 (off*64)(R12)(R9*1), Z27
-
-#define BY4(x, a, b, c, d)     \
-	VPBROADCASTD x, Z28;       \
-	VPDPBUSD Z24, Z28, a;      \
-	VPDPBUSD Z25, Z28, b;      \
-	VPDPBUSD Z26, Z28, c;      \
-	VPDPBUSD Z27, Z28, d
-
-#define ROWS1(off) WEIGHTS(off); BY4((off*4)(AX), Z0, Z1, Z2, Z3)
-#define ROWS2(off) ROWS1(off); BY4((off*4)(AX)(BX*1), Z4, Z5, Z6, Z7)
-#define ROWS3(off) ROWS2(off); BY4((off*4)(AX)(BX*2), Z8, Z9, Z10, Z11)
-#define ROWS4(off) ROWS3(off); BY4((off*4)(AX)(R8*1), Z12, Z13, Z14, Z15)
-#define ROWS5(off) ROWS4(off); BY4((off*4)(AX)(BX*4), Z16, Z17, Z18, Z19)
-#define ROWS6(off) ROWS5(off); BY4((off*4)(AX)(R14*1), Z20, Z21, Z22, Z23)
-
-// NARROWLOOP is one loop over all columns, sixteen at a time: R9 goes up to 0.
-#define NARROWLOOP(rows, loop) \
-	PCALIGN $64;          \
-loop:                     \
-	rows(0);              \
-	AHEAD(0);             \
-	rows(1);              \
-	AHEAD(256);           \
-	rows(2);              \
-	AHEAD(512);           \
-	rows(3);              \
-	AHEAD(768);           \
-	ADDQ $16, AX;         \
-	ADDQ $1024, R13;      \
-	ADDQ $256, R9;        \
-	JLT  loop
-
-// AHEAD asks for four lines of what comes next, as many as were just multiplied.
-#define AHEAD(off) \
-	PREFETCHT1 (off)(R13);     \
-	PREFETCHT1 (off+64)(R13);  \
-	PREFETCHT1 (off+128)(R13); \
-	PREFETCHT1 (off+192)(R13)
-
-// START4 sets the sums of one block, all rows, to -128 * sums, sums at (p).
-#define START4(p, a, b, c, d, e, f) \
-	VMOVDQU32 (p), Z24;            \
-	VPSLLD    $7, Z24, Z24;        \
-	VPSUBD    Z24, Z30, a;         \
-	VMOVDQA32 a, b;                \
-	VMOVDQA32 a, c;                \
-	VMOVDQA32 a, d;                \
-	VMOVDQA32 a, e;                \
-	VMOVDQA32 a, f
-
-// FROM4 loads one row's four sums from DX, with its blocks at DX + SI, + R11, + CX, and goes on to the next row while there is one.
-#define FROM4(a, b, c, d) \
-	VMOVDQU32 (DX), a;        \
-	VMOVDQU32 (DX)(SI*1), b;  \
-	VMOVDQU32 (DX)(R11*1), c; \
-	VMOVDQU32 (DX)(CX*1), d;  \
-	ADDQ      AX, DX;         \
-	DECQ      R8;             \
-	JEQ       multiply
-
-// TO4 is like FROM4 and stores.
-#define TO4(a, b, c, d) \
-	VMOVDQU32 a, (DX);        \
-	VMOVDQU32 b, (DX)(SI*1);  \
-	VMOVDQU32 c, (DX)(R11*1); \
-	VMOVDQU32 d, (DX)(CX*1);  \
-	ADDQ      AX, DX;         \
-	DECQ      R8;             \
-	JEQ       stored
-
-// PLACES: DX, SI, R11, CX: the four blocks of sums, AX from row to row, R8 rows.
-#define PLACES \
-	MOVQ tileVNNI_acc(R15), DX; \
-	ADDQ COLUMN, DX;            \
-	MOVQ OFF1, SI;              \
-	MOVQ OFF2, R11;             \
-	MOVQ OFF3, CX;              \
-	MOVQ tileVNNI_n(R15), AX;   \
-	SHLQ $2, AX;                \
-	MOVQ tileVNNI_m(R15), R8
-
-// func narrowS8VNNI(t *tileVNNI)
-TEXT ·narrowS8VNNI(SB), 0, $16536-8
-	MOVQ t+0(FP), R15
-	VPBROADCASTD signs<>(SB), Z31
-	VPXORD       Z30, Z30, Z30
-	MAKEPANEL
-
-	MOVQ tileVNNI_w(R15), AX
-	MOVQ AX, WAT
-	ADDQ tileVNNI_next(R15), AX
-	MOVQ AX, FETCHAT
-	MOVQ tileVNNI_n(R15), AX
-	SHRQ $4, AX
-	MOVQ AX, BLOCKS
-	MOVQ $0, COLUMN
-
-blocks4:
-	MOVQ    BLOCKS, DX
-	XORQ    AX, AX
-	CMPQ    DX, $2
-	JLT     two
-	ADDQ    $64, AX
-two:
-	MOVQ    AX, OFF1
-	CMPQ    DX, $3
-	JLT     three
-	ADDQ    $64, AX
-three:
-	MOVQ    AX, OFF2
-	CMPQ    DX, $4
-	JLT     four
-	ADDQ    $64, AX
-four:
-	MOVQ    AX, OFF3
-
-	CMPQ tileVNNI_more(R15), $0
-	JNE  continue
-	MOVQ tileVNNI_sums(R15), DX
-	ADDQ COLUMN, DX
-	START4(DX, Z0, Z4, Z8, Z12, Z16, Z20)
-	MOVQ OFF1, AX
-	ADDQ DX, AX
-	START4(AX, Z1, Z5, Z9, Z13, Z17, Z21)
-	MOVQ OFF2, AX
-	ADDQ DX, AX
-	START4(AX, Z2, Z6, Z10, Z14, Z18, Z22)
-	MOVQ OFF3, AX
-	ADDQ DX, AX
-	START4(AX, Z3, Z7, Z11, Z15, Z19, Z23)
-	JMP  multiply
-continue:
-	PLACES
-	FROM4(Z0, Z1, Z2, Z3)
-	FROM4(Z4, Z5, Z6, Z7)
-	FROM4(Z8, Z9, Z10, Z11)
-	FROM4(Z12, Z13, Z14, Z15)
-	FROM4(Z16, Z17, Z18, Z19)
-	FROM4(Z20, Z21, Z22, Z23)
-multiply:
-	// DI, R10, R11, R12: the ends of four blocks of weights, or of the last there is.
-	MOVQ tileVNNI_k(R15), BX
-	MOVQ BX, R9
-	SHLQ $4, R9
-	MOVQ tileVNNI_wStride(R15), CX
-	SHRQ $6, CX         // a block is 64 bytes further in a row of sums
-	MOVQ WAT, DI
-	ADDQ R9, DI
-	MOVQ OFF1, R10
-	IMULQ CX, R10
-	ADDQ DI, R10
-	MOVQ OFF2, R11
-	IMULQ CX, R11
-	ADDQ DI, R11
-	MOVQ OFF3, R12
-	IMULQ CX, R12
-	ADDQ DI, R12
-	MOVQ FETCHAT, R13
-	CMPQ tileVNNI_next(R15), $0
-	JNE  ahead
-	MOVQ R12, R13       // what lies behind the four
-ahead:
-	MOVQ PANEL, AX
-	LEAQ (BX)(BX*2), R8  // three rows of the panel
-	LEAQ (BX)(BX*4), R14 // five
-	NEGQ R9              // from the end of the blocks, up to 0
-	MOVQ tileVNNI_m(R15), CX
-	CMPQ CX, $6
-	JEQ  loop6
-	CMPQ CX, $5
-	JEQ  loop5
-	CMPQ CX, $4
-	JEQ  loop4
-	CMPQ CX, $3
-	JEQ  loop3
-	CMPQ CX, $2
-	JEQ  loop2
-	NARROWLOOP(ROWS1, loop1)
-	JMP  store
-	NARROWLOOP(ROWS2, loop2)
-	JMP  store
-	NARROWLOOP(ROWS3, loop3)
-	JMP  store
-	NARROWLOOP(ROWS4, loop4)
-	JMP  store
-	NARROWLOOP(ROWS5, loop5)
-	JMP  store
-	NARROWLOOP(ROWS6, loop6)
-store:
-	MOVQ R13, FETCHAT
-	PLACES
-	TO4(Z0, Z1, Z2, Z3)
-	TO4(Z4, Z5, Z6, Z7)
-	TO4(Z8, Z9, Z10, Z11)
-	TO4(Z12, Z13, Z14, Z15)
-	TO4(Z16, Z17, Z18, Z19)
-	TO4(Z20, Z21, Z22, Z23)
-stored:
-	MOVQ tileVNNI_wStride(R15), AX
-	SHLQ $2, AX
-	ADDQ AX, WAT
-	ADDQ $256, COLUMN
-	SUBQ $4, BLOCKS
-	JGT  blocks4
-	VZEROUPPER
-	RET
+#include "tiles_s8_amd64.h"
 
 // ---- Six to twelve rows by two blocks: Z0-Z23, row by row. Z24 and Z25 hold the blocks of these four k, Z26 the x, Z28 and Z29 what
 // sums start from.
@@ -334,6 +50,89 @@ loop:                         \
 	ADDQ R12, R13;            \
 	ADDQ $256, R9;            \
 	JLT  loop
+
+// ---- The same by Winograd's inner product, for elements of -64 to 63: with x and w cut into groups of four, in turns called even (x0, w0)
+// and odd (x1, w1), the sum of (x0 + w1)(x1 + w0) is that of x0 w0 + x1 w1, which is sought, and of x0 x1 and w0 w1, which are computed once
+// a row. It takes half the multiplications and as many additions of bytes, which more ports do. x0 comes with 128 added to it, as unsigned:
+// that adds 128 * (x1 + w0). Z24 to Z27 hold the even and odd groups of two blocks, Z28 and Z29 those of x, Z30 and Z31 their sums.
+
+#define QUAD(off) \
+	VMOVDQU32 (off*128)(DI)(R9*1), Z24;     \
+	VMOVDQU32 (off*128+64)(DI)(R9*1), Z25;  \
+	VMOVDQU32 (off*128)(R10)(R9*1), Z26;    \
+	VMOVDQU32 (off*128+64)(R10)(R9*1), Z27
+
+#define CROSS(even, odd, a, b) \
+	VPBROADCASTD even, Z28;    \
+	VPBROADCASTD odd, Z29;     \
+	VPADDB       Z28, Z25, Z30; \
+	VPADDB       Z29, Z24, Z31; \
+	VPDPBUSD     Z31, Z30, a;  \
+	VPADDB       Z28, Z27, Z28; \
+	VPADDB       Z29, Z26, Z29; \
+	VPDPBUSD     Z29, Z28, b
+
+#define CROSS6(off) \
+	QUAD(off);                                                \
+	CROSS((off*8)(AX), (off*8+4)(AX), Z0, Z1);                \
+	CROSS((off*8)(AX)(BX*1), (off*8+4)(AX)(BX*1), Z2, Z3);    \
+	CROSS((off*8)(AX)(BX*2), (off*8+4)(AX)(BX*2), Z4, Z5);    \
+	CROSS((off*8)(AX)(R8*1), (off*8+4)(AX)(R8*1), Z6, Z7);    \
+	CROSS((off*8)(AX)(BX*4), (off*8+4)(AX)(BX*4), Z8, Z9);    \
+	CROSS((off*8)(AX)(R14*1), (off*8+4)(AX)(R14*1), Z10, Z11)
+#define CROSS7(off) CROSS6(off); CROSS((off*8)(DX), (off*8+4)(DX), Z12, Z13)
+#define CROSS8(off) CROSS7(off); CROSS((off*8)(DX)(BX*1), (off*8+4)(DX)(BX*1), Z14, Z15)
+#define CROSS9(off) CROSS8(off); CROSS((off*8)(DX)(BX*2), (off*8+4)(DX)(BX*2), Z16, Z17)
+#define CROSS10(off) CROSS9(off); CROSS((off*8)(DX)(R8*1), (off*8+4)(DX)(R8*1), Z18, Z19)
+#define CROSS11(off) CROSS10(off); CROSS((off*8)(DX)(BX*4), (off*8+4)(DX)(BX*4), Z20, Z21)
+#define CROSS12(off) CROSS11(off); CROSS((off*8)(DX)(R14*1), (off*8+4)(DX)(R14*1), Z22, Z23)
+
+// CROSSLOOP is WIDELOOP for these.
+#define CROSSLOOP(rows, loop) \
+	PCALIGN $64;              \
+loop:                         \
+	rows(0);                  \
+	PREFETCHT0 (R13);         \
+	PREFETCHT0 64(R13);       \
+	PREFETCHT0 128(R13);      \
+	PREFETCHT0 192(R13);      \
+	rows(1);                  \
+	PREFETCHT0 (R13)(SI*1);   \
+	PREFETCHT0 64(R13)(SI*1); \
+	PREFETCHT0 128(R13)(SI*1);\
+	PREFETCHT0 192(R13)(SI*1);\
+	ADDQ $16, AX;             \
+	ADDQ $16, DX;             \
+	ADDQ R12, R13;            \
+	ADDQ $256, R9;            \
+	JLT  loop
+
+#define CROSSPANEL 16536(SP) // of each row of x: the sum of x0 x1 + 128 x1
+
+// CROSSX adds those of up to 64 bytes of a row in Z24. Every second lane multiplies by 0.
+#define CROSSX \
+	VPSRLQ   $32, Z24, Z25; \
+	VPDPBUSD Z25, Z24, Z26
+
+// CROSSW adds w0 w1 + 128 w0 of eight columns of two blocks.
+#define CROSSW(off, a, b) \
+	VPXORD   (off*128+64)(DI), Z27, Z24;  \
+	VPDPBUSD (off*128)(DI), Z24, a;       \
+	VPXORD   (off*128+64)(R10), Z27, Z25; \
+	VPDPBUSD (off*128)(R10), Z25, b
+
+// CROSSSTART takes what belongs to row n of x off what belongs to the rows of w.
+#define CROSSSTART(n, a, b) \
+	VPSUBD.BCST (n*4)(R11), Z28, a; \
+	VPSUBD.BCST (n*4)(R11), Z29, b
+
+// MORE adds one row's sums at R11 and goes on like FROM.
+#define MORE(a, b) \
+	VPADDD (R11), a, a;       \
+	VPADDD (R11)(SI*1), b, b; \
+	ADDQ   AX, R11;           \
+	DECQ   CX;                \
+	JEQ    multiply
 
 #define START(a, b)   \
 	VMOVDQA32 Z28, a; \
@@ -426,13 +225,55 @@ residual:                         \
 	MOVQ  GROUPROWS, CX
 
 // func wideS8VNNI(t *tileVNNI)
-TEXT ·wideS8VNNI(SB), 0, $16536-8
+TEXT ·wideS8VNNI(SB), 0, $16792-8
 	MOVQ t+0(FP), R15
-	VPBROADCASTD signs<>(SB), Z31
 	VPXORD       Z30, Z30, Z30
-
+	VPBROADCASTD signs<>(SB), Z31
+	CMPQ tileVNNI_starts(R15), $0
+	JEQ  panel
+	VPBROADCASTQ signs<>(SB), Z31 // even groups alone
+panel:
 	MAKEPANEL
 
+	CMPQ tileVNNI_starts(R15), $0
+	JEQ  rows
+	MOVQ tileVNNI_k(R15), BX
+	MOVQ BX, CX
+	ANDQ $63, CX
+	MOVQ $1, DX
+	SHLQ CX, DX
+	DECQ DX
+	KMOVQ DX, K1                 // what is left of a row behind its multiples of 64
+	MOVQ PANEL, AX
+	MOVQ tileVNNI_m(R15), DX
+	LEAQ CROSSPANEL, R11
+crossRow:
+	VPXORD Z26, Z26, Z26
+	MOVQ BX, CX
+	SUBQ $64, CX
+	JLT  crossLeft
+cross64:
+	VMOVDQU32 (AX), Z24
+	CROSSX
+	ADDQ $64, AX
+	SUBQ $64, CX
+	JGE  cross64
+crossLeft:
+	ADDQ $64, CX
+	VMOVDQU8.Z (AX), K1, Z24
+	CROSSX
+	ADDQ CX, AX
+	VEXTRACTI64X4 $1, Z26, Y0
+	VPADDD        Y0, Y26, Y0
+	VEXTRACTI128  $1, Y0, X1
+	VPADDD        X1, X0, X0
+	VPSHUFD       $0x4e, X0, X1
+	VPADDD        X1, X0, X0
+	VMOVD         X0, (R11)
+	ADDQ $4, R11
+	DECQ DX
+	JGT  crossRow
+rows:
 	MOVQ tileVNNI_w(R15), AX
 	MOVQ AX, WAT
 	MOVQ tileVNNI_n(R15), AX
@@ -441,21 +282,54 @@ TEXT ·wideS8VNNI(SB), 0, $16536-8
 	MOVQ $0, COLUMN
 
 blocks2:
-	MOVQ tileVNNI_sums(R15), SI
-	ADDQ COLUMN, SI
 	XORQ AX, AX
 	CMPQ BLOCKS, $2
 	JLT  alone
 	MOVQ $64, AX
 alone:
 	MOVQ AX, OFF1
+	MOVQ tileVNNI_starts(R15), SI
+	TESTQ SI, SI
+	JNE  crossed
+	MOVQ tileVNNI_sums(R15), SI
+	ADDQ COLUMN, SI
 	VMOVDQU32 (SI), Z24
 	VMOVDQU32 (SI)(AX*1), Z25
 	VPSLLD    $7, Z24, Z24
 	VPSLLD    $7, Z25, Z25
 	VPSUBD    Z24, Z30, Z28
 	VPSUBD    Z25, Z30, Z29
-
+	JMP  started
+crossed:
+	ADDQ COLUMN, SI
+	CMPQ tileVNNI_ready(R15), $0
+	JNE  started
+	MOVQ WAT, DI
+	MOVQ DI, R10
+	TESTQ AX, AX
+	JEQ  crossAlone
+	ADDQ tileVNNI_wStride(R15), R10
+crossAlone:
+	VPBROADCASTD signs<>(SB), Z27
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	MOVQ tileVNNI_k(R15), CX
+crossBlocks:
+	CROSSW(0, Z0, Z1)
+	CROSSW(1, Z2, Z3)
+	ADDQ $256, DI
+	ADDQ $256, R10
+	SUBQ $16, CX
+	JGT  crossBlocks
+	VPADDD    Z2, Z0, Z0
+	VPADDD    Z3, Z1, Z1
+	VPSUBD    Z0, Z30, Z0
+	VPSUBD    Z1, Z30, Z1
+	VMOVDQU32 Z1, (SI)(AX*1)
+	VMOVDQU32 Z0, (SI)
+started:
 	MOVQ WAT, AX
 	ADDQ tileVNNI_next(R15), AX
 	MOVQ AX, FETCHAT
@@ -477,6 +351,9 @@ group:
 sized:
 	DECQ LARGER
 
+	MOVQ  tileVNNI_starts(R15), SI
+	TESTQ SI, SI
+	JNE   crossStart
 	MOVQ tileVNNI_more(R15), AX
 	TESTQ AX, AX
 	JNE  continue
@@ -507,6 +384,41 @@ continue:
 	FROM(Z18, Z19)
 	FROM(Z20, Z21)
 	FROM(Z22, Z23)
+crossStart:
+	ADDQ COLUMN, SI
+	MOVQ OFF1, AX
+	VMOVDQU32 (SI), Z28
+	VMOVDQU32 (SI)(AX*1), Z29
+	LEAQ CROSSPANEL, R11
+	MOVQ ROWAT, AX
+	LEAQ (R11)(AX*4), R11
+	CROSSSTART(0, Z0, Z1)
+	CROSSSTART(1, Z2, Z3)
+	CROSSSTART(2, Z4, Z5)
+	CROSSSTART(3, Z6, Z7)
+	CROSSSTART(4, Z8, Z9)
+	CROSSSTART(5, Z10, Z11)
+	CROSSSTART(6, Z12, Z13)
+	CROSSSTART(7, Z14, Z15)
+	CROSSSTART(8, Z16, Z17)
+	CROSSSTART(9, Z18, Z19)
+	CROSSSTART(10, Z20, Z21)
+	CROSSSTART(11, Z22, Z23)
+	CMPQ tileVNNI_more(R15), $0
+	JEQ  multiply
+	SUMSAT(ROWAT)
+	MORE(Z0, Z1)
+	MORE(Z2, Z3)
+	MORE(Z4, Z5)
+	MORE(Z6, Z7)
+	MORE(Z8, Z9)
+	MORE(Z10, Z11)
+	MORE(Z12, Z13)
+	MORE(Z14, Z15)
+	MORE(Z16, Z17)
+	MORE(Z18, Z19)
+	MORE(Z20, Z21)
+	MORE(Z22, Z23)
 multiply:
 	MOVQ tileVNNI_k(R15), BX
 	MOVQ XAT, AX
@@ -547,6 +459,8 @@ place:
 fetched:
 	MOVQ tileVNNI_second(R15), SI
 	MOVQ GROUPROWS, CX
+	CMPQ tileVNNI_starts(R15), $0
+	JNE  crossing
 	CMPQ CX, $12
 	JEQ  loop12
 	CMPQ CX, $11
@@ -572,6 +486,33 @@ fetched:
 	WIDELOOP(WIDE11, loop11)
 	JMP  store
 	WIDELOOP(WIDE12, loop12)
+	JMP  store
+crossing:
+	CMPQ CX, $12
+	JEQ  cross12
+	CMPQ CX, $11
+	JEQ  cross11
+	CMPQ CX, $10
+	JEQ  cross10
+	CMPQ CX, $9
+	JEQ  cross9
+	CMPQ CX, $8
+	JEQ  cross8
+	CMPQ CX, $7
+	JEQ  cross7
+	CROSSLOOP(CROSS6, cross6)
+	JMP  store
+	CROSSLOOP(CROSS7, cross7)
+	JMP  store
+	CROSSLOOP(CROSS8, cross8)
+	JMP  store
+	CROSSLOOP(CROSS9, cross9)
+	JMP  store
+	CROSSLOOP(CROSS10, cross10)
+	JMP  store
+	CROSSLOOP(CROSS11, cross11)
+	JMP  store
+	CROSSLOOP(CROSS12, cross12)
 store:
 	MOVQ R13, FETCHAT
 	MOVQ ROWAT, DX
@@ -677,6 +618,7 @@ tested:
 stored:
 	DECQ  GROUPS
 	JGT   group
+	VPXORD Z30, Z30, Z30
 
 	MOVQ tileVNNI_wStride(R15), AX
 	SHLQ $1, AX
