@@ -14,7 +14,7 @@ const (
 	samplePieces = 16
 	samplePiece  = 32
 	// tightenAt new rows wait before those that seem nearest of all that wait are ranked.
-	tightenAt = 32
+	tightenAt = 64
 )
 
 // scanBatch searches a part of the rows for all queries.
@@ -112,8 +112,8 @@ func (c *Classifier) wait(p *knnPart, i, row int, acc int32, value float32) {
 	if len(s.pending) == cap(s.pending) {
 		c.flush(p, i)
 	}
-	if p.bounds[i].Min < -math.MaxFloat32 {
-		value = float32(math.Inf(1)) // no limit
+	if p.bounds[i].Min < -math.MaxFloat32 || value != value {
+		value = float32(math.Inf(1)) // no limit, or nothing is known
 	}
 	s.pending = append(s.pending, pendingRow{int32(row), acc, value})
 }
@@ -133,11 +133,10 @@ func (c *Classifier) tighten(p *knnPart, i int) {
 	}
 	var room [rankRows]sample
 	for _, b := range c.nearest(p, i, room[:]) {
-		r := &s.pending[b.row]
-		c.fetch(r.row)
-		s.passed[s.waiting] = r.row
+		row := s.pending[b.row].taken()
+		c.fetch(row)
+		s.passed[s.waiting] = row
 		s.waiting++
-		r.row = -1
 	}
 	s.enough = len(s.pending) + tightenAt
 }

@@ -68,10 +68,16 @@ const rankRows = 8
 func wholeRanks(n int) int { return (n + rankRows - 1) / rankRows * rankRows }
 
 // pendingRow is a row that waits: its sum, and the Value of its bound when it came, which only falls when a limit does: below Min it is
-// out. Until there is a limit that is infinite.
+// out. Until there is a limit that is infinite. It is NaN of a row that waits no more.
 type pendingRow struct {
 	row, acc int32
 	value    float32
+}
+
+// taken gives the row, which waits no more.
+func (r *pendingRow) taken() int32 {
+	r.value = float32(math.NaN())
+	return r.row
 }
 
 // firstRanked of the rows that wait, or about k if that is less, are ranked before the others.
@@ -191,7 +197,7 @@ func (c *Classifier) flush(p *knnPart, i int) {
 	var group [2 * rankRows]int32 // the second half is on its way from memory while the first is ranked
 	n := 0
 	for _, r := range s.pending {
-		if r.row < 0 || r.value < b.Min ||
+		if !(r.value >= b.Min) ||
 			b.Value(r.acc, k.codes.Scale[r.row], k.residual[r.row], p.norm[r.row], k.length[r.row]) < b.Min {
 			continue
 		}
@@ -217,13 +223,18 @@ func (c *Classifier) fetch(row int32) {
 // nearest drops the waiting rows that do not reach the bound any more, and finds those that may be nearest, as many as best has room for:
 // their places in pending, nearest first.
 func (c *Classifier) nearest(p *knnPart, i int, best []sample) []sample {
-	s, least := &p.searches[i], p.bounds[i].Min
-	n, left := 0, s.pending[:0]
+	s := &p.searches[i]
+	// Which rows stay cannot be foreseen, so no branch depends on it.
+	left, least := 0, p.bounds[i].Min
 	for _, r := range s.pending {
-		if r.row < 0 || r.value < least {
-			continue
+		s.pending[left] = r
+		if r.value >= least {
+			left++
 		}
-		left = append(left, r)
+	}
+	s.pending = s.pending[:left]
+	n := 0
+	for at, r := range s.pending {
 		if n < len(best) {
 			n++
 		} else if !(r.value > best[n-1].near) {
@@ -233,13 +244,12 @@ func (c *Classifier) nearest(p *knnPart, i int, best []sample) []sample {
 		for ; j > 0 && r.value > best[j-1].near; j-- {
 			best[j] = best[j-1]
 		}
-		best[j] = sample{r.value, int32(len(left) - 1)}
+		best[j] = sample{r.value, int32(at)}
 	}
-	s.pending = left
 	return best[:n]
 }
 
-// rankBest ranks the waiting rows that may be nearest, and marks them done by a negative row.
+// rankBest ranks the waiting rows that may be nearest.
 func (c *Classifier) rankBest(p *knnPart, i int) {
 	s := &p.searches[i]
 	var room [firstRanked]sample
@@ -251,8 +261,7 @@ func (c *Classifier) rankBest(p *knnPart, i int) {
 	for ; len(best) > 0; best = best[min(rankRows, len(best)):] {
 		rows := group[:min(rankRows, len(best))]
 		for j := range rows {
-			r := &s.pending[best[j].row]
-			rows[j], r.row = r.row, -1
+			rows[j] = s.pending[best[j].row].taken()
 		}
 		c.rank(p, i, rows)
 	}
