@@ -28,3 +28,5 @@ func TestReachTest(t *testing.T) {
 		}
 	}
 }
+
+func init() { crossing = true } // whatever pays here: small or not, both ways are tested

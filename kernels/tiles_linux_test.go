@@ -3,6 +3,7 @@ package kernels
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/edge-infer/edge-infer/runtime/alloctest"
@@ -87,6 +88,54 @@ func TestLinearTiles(t *testing.T) {
 						copy(dst, residual)
 						s.Linear(dst, n, x, xs, m, w, 0, n, act, dst, scratch)
 						compareF32(t, dst, want, fmt.Sprintf("%s Linear in place m %d n %d k %d case %d", s.Name, m, n, k, c))
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestReachTiles compares sums tested while they are made: rows and k as in TestTiles, every slice at a page that cannot be touched.
+func TestReachTiles(t *testing.T) {
+	ms, ks := []int{7, 8, 9, 11, 12, 13, 23, 33, 37, 64}, []int{16, 32, 48, 64, 80, 496, 528, 1040}
+	if few() {
+		ms, ks = []int{7, 37}, []int{64, 528}
+	}
+	r := rand.New(rand.NewPCG(12, 10))
+	var f [10]*fence
+	for i := range f {
+		f[i] = newFence(t, 256<<10)
+	}
+	sets := Available()
+	for _, m := range ms {
+		for i, k := range ks {
+			n := []int{16, 48, 144}[(m+i)%3]
+			for _, small := range []bool{false, true} {
+				x, w := fenced(f[0], make([]int8, m*k), true), fenced(f[1], make([]int8, n*k), true)
+				patterns[0].fill(r, x)
+				patterns[0].fill(r, w)
+				if small {
+					halve(x)
+					halve(w)
+				}
+				sums, b := fenced(f[2], rowSums(w, n, k), true), make([]Bound, m)
+				for j := range b {
+					b[j] = Bound{Acc: 1, Norm2: -1}
+				}
+				var row [4][]float32
+				for j := range row {
+					row[j] = fenced(f[3+j], randomF32(r, n), true)
+				}
+				var want Reached
+				for _, s := range sets {
+					got := Reached{fenced(f[7], make([]int32, m*n), true), fenced(f[8], make([]int32, m*n), true), make([]float32, m*n)}
+					found := s.Reach(got, fenced(f[9], make([]int32, m*n), true), x, w, sums, row[0], row[1], row[2], row[3], b, small)
+					got.Place, got.Sum = slices.Clone(got.Place[:found]), slices.Clone(got.Sum[:found])
+					if s.Name == sets[0].Name {
+						want = got
+					}
+					if !slices.Equal(got.Place, want.Place) || !slices.Equal(got.Sum, want.Sum) {
+						t.Fatalf("%s, m %d n %d k %d, small %v: %d are reached, want %d, or others", s.Name, m, n, k, small, len(got.Place), len(want.Place))
 					}
 				}
 			}

@@ -41,3 +41,6 @@ func ShortlistRows(n int) (restore func()) {
 	shortlistRows = n
 	return func() { shortlistRows = old }
 }
+
+// BreakBefore is breakBefore. For tests.
+func BreakBefore(s string, n int) int { return breakBefore(s, n) }

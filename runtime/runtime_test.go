@@ -430,3 +430,29 @@ func TestTextForAList(t *testing.T) {
 		t.Error(out[0].Text)
 	}
 }
+
+// TestBreakBefore: a break lies behind the last space from n/2 to n-1, else before the character that byte n is part of.
+func TestBreakBefore(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want int
+	}{
+		{"abcdefghij", 8},
+		{"abcdefg hij", 8},
+		{"abcdefgh ij", 8}, // byte 8 is the first of the rest
+		{"abcd efghij", 5},
+		{"abcde\tghij", 6},
+		{"abc defghij", 8}, // a space of the first half does not count
+		{"ab de fgh i", 6},
+		{"abcdefgéij", 7},
+		{"abcdefghé", 8},
+		{"abcdef中j", 6},
+		{"abcde中ij", 8},
+		{"abcde𝄞i", 5},
+		{"ab d中中", 7}, // byte 8 is the second of three
+	} {
+		if got := edge.BreakBefore(c.text, 8); got != c.want {
+			t.Errorf("%q breaks at %d, want %d", c.text, got, c.want)
+		}
+	}
+}

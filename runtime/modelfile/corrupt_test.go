@@ -272,3 +272,29 @@ func TestLargeFileInPieces(t *testing.T) {
 		}
 	}
 }
+
+// TestSmall: a single element outside -64 to 63, in any piece, is seen in its tensor alone.
+func TestSmall(t *testing.T) {
+	r := rand.New(rand.NewPCG(13, 14))
+	for _, c := range []struct {
+		value int8
+		small bool
+	}{{0, true}, {63, true}, {-64, true}, {64, false}, {-65, false}, {127, false}, {-127, false}} {
+		const rows, cols = 2000, 1500 // several pieces
+		s := sample{TensorSpec: TensorSpec{Name: "w", DType: I8, Layout: N16K4, Shape: []int{rows, cols}}}
+		s.data, s.scale, s.sum = make([]byte, rows*s.PaddedCols()), make([]float32, rows), make([]int32, rows)
+		n, k := r.IntN(rows), r.IntN(cols)
+		s.data[n/16*16*s.PaddedCols()+k/4*64+n%16*4+k%4] = byte(c.value)
+		s.sum[n] = int32(c.value)
+		other := makeSample(r, "other", I8, N16K4, 20, 30)
+		f, err := openBytes(image(t, testMeta(), nil, []sample{s, other, makeSample(r, "rows", I8, Rows, 3, 3)}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []bool{c.small, false, false} {
+			if got := &f.Tensors()[i]; got.Small != want {
+				t.Errorf("%d in row %d, column %d: small is %v of tensor %s, want %v", c.value, n, k, got.Small, got.Name, want)
+			}
+		}
+	}
+}
