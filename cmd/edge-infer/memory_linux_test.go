@@ -317,17 +317,25 @@ func TestLongInputStaysWithinThePlan(t *testing.T) {
 	table := file("rows.csv", bytes.Repeat([]byte("5.1,3.5,1.4,0.2,setosa\n6.3,3.3,6,2.5,virginica\n"), 5000*times))
 	vectors := file("rows.npy", npyBytes(make([]float32, 4*steps), steps, 4))
 	line := file("line.txt", bytes.Repeat([]byte("我正在吃饭。"), 1000*times))
-	for _, c := range []struct {
+	type longInput struct {
 		args, plan []string
 		more       int64
-	}{
+	}
+	cases := []longInput{
 		{[]string{"translate", "--threads", "1", "--max-source", "16", "--max-length", "2", "-i", line},
 			[]string{"--max-source", "16", "--max-target", "2"}, growing * int64(18000*times)},
 		{[]string{"run", lstm, "--threads", "1", "-i", rows, "-o", filepath.Join(dir, "y.csv")}, []string{lstm}, 0},
 		{[]string{"run", lstm, "--threads", "1", "-i", array, "-o", filepath.Join(dir, "y.npy")}, []string{lstm}, 0},
 		{[]string{"classify", "--threads", "1", "--evaluate", table}, []string{"iris", "--batch", "16"}, 0},
 		{[]string{"classify", "--threads", "1", "-i", vectors, "-o", filepath.Join(dir, "y.txt")}, []string{"iris", "--batch", "16"}, 0},
-	} {
+	}
+	if !testing.Short() { // making the model takes seconds
+		wide := largeLSTM(t)
+		steps := file("wide.csv", bytes.Repeat([]byte(strings.Repeat("0.25,", 511)+"-1\n"), 200))
+		cases = append(cases, longInput{[]string{"run", wide, "--threads", "1", "-i", steps, "-o", filepath.Join(dir, "wide-out.csv")}, []string{wide},
+			pieceBytes + 10000*longestNumber})
+	}
+	for _, c := range cases {
 		plan := plannedAnonymous(t, c.plan...)
 		peak := peakAnonymous(t, command(t, nil, c.args...))
 		t.Logf("%s: %.2f MB planned, at most %.2f MB anonymous", c.args[0], float64(plan)/(1<<20), float64(peak)/(1<<20))

@@ -285,6 +285,9 @@ func (f *runFlags) lines(ctx context.Context, in *os.File, s *edge.Stream, cfg *
 	return count.end("lines were no steps")
 }
 
+// longestNumber is that of a float32 in a line, with what is between: "-1.1754944e-38,".
+const longestNumber = 16
+
 // appendCSV writes a row as a line; numbers as short as they can be read back exactly.
 func appendCSV(b []byte, row []float32) []byte {
 	for i, v := range row {

@@ -20,6 +20,9 @@ import (
 // Whole sequences pass through in pieces of MaxSteps steps: neither they nor what comes of them are in memory at a time, however long they
 // are. Two kinds are: those of a model that reads from the end, too, and results for a .npy file whose length is not known before.
 
+// pieceBytes is for what comes of a piece: fewer steps of a model with a wide output, as long as its matrices are read for several.
+const pieceBytes = 512 << 10
+
 // sequences are what run reads: count sequences of steps rows of width values, one after another.
 type sequences struct {
 	count, steps, width int // steps -1: until the input ends
@@ -49,12 +52,12 @@ func (f *runFlags) whole(ctx context.Context, in *os.File, isArray bool, m *edge
 			return err
 		}
 	}
-	options.MaxSteps = 64
+	options.MaxSteps = min(max(pieceBytes/(4*cfg.OutputWidth()), 8), 64)
 	if x.steps > 0 && (cfg.Backward() || x.steps < options.MaxSteps) {
 		options.MaxSteps = x.steps
 	}
 	s, spare, err := f.open(m, &options, func(p *edge.Plan) {
-		p.Add("steps in and out", int64(options.MaxSteps)*4*int64(x.width+1+cfg.OutputWidth()))
+		p.Add("steps in and out", int64(options.MaxSteps)*4*int64(x.width+1+cfg.OutputWidth())+longestNumber*int64(cfg.OutputWidth()))
 	})
 	if err != nil {
 		return err
@@ -64,7 +67,7 @@ func (f *runFlags) whole(ctx context.Context, in *os.File, isArray bool, m *edge
 		return err
 	}
 	defer out.Abort()
-	y := &results{out: out, width: cfg.OutputWidth(), spare: spare}
+	y := &results{out: out, width: cfg.OutputWidth(), spare: spare, bytes: make([]byte, 0, longestNumber*cfg.OutputWidth())}
 	if strings.EqualFold(filepath.Ext(f.output), ".npy") {
 		y.shape = x.shape(cfg)
 	}
@@ -277,31 +280,34 @@ type results struct {
 	begun bool  // the header of .npy is written
 	spare int64
 	held  []float32 // until the shape is known
-	bytes []byte
+	bytes []byte    // of a row
 }
 
 func (y *results) write(values []float32) error {
-	switch {
-	case y.shape == nil:
-		y.bytes = y.bytes[:0]
-		for at := 0; at < len(values); at += y.width {
-			y.bytes = appendCSV(y.bytes, values[at:at+y.width])
-		}
-	case y.shape[max(len(y.shape)-2, 0)] < 0:
+	if y.shape != nil && y.shape[max(len(y.shape)-2, 0)] < 0 {
 		y.held = append(y.held, values...)
 		if int64(cap(y.held))*4 > y.spare/2 { // what it grew out of may still be there
 			return tooLarge("the output", y.spare/2, "give the input as .npy, or write CSV")
 		}
 		return nil
-	default:
-		y.bytes = y.bytes[:0]
-		if !y.begun {
-			y.bytes, y.begun = appendNPYHeader(y.bytes, y.shape...), true
-		}
-		y.bytes = appendF32(y.bytes, values)
 	}
-	_, err := y.out.Write(y.bytes)
-	return err
+	if y.shape != nil && !y.begun {
+		y.begun = true
+		if _, err := y.out.Write(appendNPYHeader(nil, y.shape...)); err != nil {
+			return err
+		}
+	}
+	for ; len(values) > 0; values = values[y.width:] {
+		if row := values[:y.width]; y.shape == nil {
+			y.bytes = appendCSV(y.bytes[:0], row)
+		} else {
+			y.bytes = appendF32(y.bytes[:0], row)
+		}
+		if _, err := y.out.Write(y.bytes); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // finish writes what was held.
