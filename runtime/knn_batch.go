@@ -131,9 +131,9 @@ func (c *Classifier) tighten(p *knnPart, i int) {
 	if len(s.pending) < s.enough {
 		return
 	}
-	var room [rankRows]sample
+	var room [rankRows]uint64
 	for _, b := range c.nearest(p, i, room[:]) {
-		row := s.pending[b.row].taken()
+		row := s.pending[uint32(b)].taken()
 		c.fetch(row)
 		s.passed[s.waiting] = row
 		s.waiting++

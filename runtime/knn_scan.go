@@ -220,11 +220,10 @@ func (c *Classifier) fetch(row int32) {
 	}
 }
 
-// nearest drops the waiting rows that do not reach the bound any more, and finds those that may be nearest, as many as best has room for:
-// their places in pending, nearest first.
-func (c *Classifier) nearest(p *knnPart, i int, best []sample) []sample {
+// nearest drops the waiting rows that do not reach the bound any more, and fills best with places in pending of those that may be nearest:
+// the nearest of every len(best)-th. What stays and what is nearer cannot be foreseen, so no branch depends on it.
+func (c *Classifier) nearest(p *knnPart, i int, best []uint64) []uint64 {
 	s := &p.searches[i]
-	// Which rows stay cannot be foreseen, so no branch depends on it.
 	left, least := 0, p.bounds[i].Min
 	for _, r := range s.pending {
 		s.pending[left] = r
@@ -233,37 +232,32 @@ func (c *Classifier) nearest(p *knnPart, i int, best []sample) []sample {
 		}
 	}
 	s.pending = s.pending[:left]
-	n := 0
-	for at, r := range s.pending {
-		if n < len(best) {
-			n++
-		} else if !(r.value > best[n-1].near) {
-			continue
+	best = best[:min(len(best), left)]
+	clear(best)
+	for at, j := 0, 0; at < left; at++ {
+		// As an integer, the value's order is that of a float, and a place below it changes no order of values.
+		v := int32(math.Float32bits(s.pending[at].value))
+		v ^= int32(uint32(v>>31) >> 1)
+		best[j] = max(best[j], uint64(uint32(v)^1<<31)<<32|uint64(at))
+		if j++; j == len(best) {
+			j = 0
 		}
-		j := n - 1
-		for ; j > 0 && r.value > best[j-1].near; j-- {
-			best[j] = best[j-1]
-		}
-		best[j] = sample{r.value, int32(at)}
 	}
-	return best[:n]
+	return best
 }
 
 // rankBest ranks the waiting rows that may be nearest.
 func (c *Classifier) rankBest(p *knnPart, i int) {
 	s := &p.searches[i]
-	var room [firstRanked]sample
+	var room [firstRanked]uint64
 	best := c.nearest(p, i, room[:min(firstRanked, wholeRanks(c.opt.K))])
-	for _, b := range best {
-		c.fetch(s.pending[b.row].row)
+	var rows [firstRanked]int32
+	for j, b := range best {
+		rows[j] = s.pending[uint32(b)].taken()
+		c.fetch(rows[j])
 	}
-	var group [rankRows]int32
-	for ; len(best) > 0; best = best[min(rankRows, len(best)):] {
-		rows := group[:min(rankRows, len(best))]
-		for j := range rows {
-			rows[j] = s.pending[best[j].row].taken()
-		}
-		c.rank(p, i, rows)
+	for at := 0; at < len(best); at += rankRows {
+		c.rank(p, i, rows[at:min(at+rankRows, len(best))])
 	}
 }
 
