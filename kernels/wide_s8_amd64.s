@@ -134,6 +134,21 @@ loop:                         \
 	DECQ   CX;                \
 	JEQ    multiply
 
+// ROWS12 is a macro for each row's two registers.
+#define ROWS12(row) \
+	row(Z0, Z1);    \
+	row(Z2, Z3);    \
+	row(Z4, Z5);    \
+	row(Z6, Z7);    \
+	row(Z8, Z9);    \
+	row(Z10, Z11);  \
+	row(Z12, Z13);  \
+	row(Z14, Z15);  \
+	row(Z16, Z17);  \
+	row(Z18, Z19);  \
+	row(Z20, Z21);  \
+	row(Z22, Z23)
+
 #define START(a, b)   \
 	VMOVDQA32 Z28, a; \
 	VMOVDQA32 Z29, b
@@ -213,6 +228,22 @@ residual:                         \
 	DECQ        CX;                    \
 	JEQ         tested
 
+// ASKROWS asks for what two blocks have beside their weights, from AX bytes on, while others are multiplied: a model's come from
+// memory, since nothing of it is read twice in a token. Only where floats come of it. Uses SI.
+#define ASKROWS(asked) \
+	CMPQ tileVNNI_dst(R15), $0;    \
+	JEQ  asked;                    \
+	MOVQ tileVNNI_sums(R15), SI;   \
+	PREFETCHT0 (SI)(AX*1);         \
+	PREFETCHT0 64(SI)(AX*1);       \
+	MOVQ tileVNNI_wScale(R15), SI; \
+	PREFETCHT0 (SI)(AX*1);         \
+	PREFETCHT0 64(SI)(AX*1);       \
+	MOVQ tileVNNI_bias(R15), SI;   \
+	PREFETCHT0 (SI)(AX*1);         \
+	PREFETCHT0 64(SI)(AX*1);       \
+asked:
+
 // SUMSAT: R11, AX, SI, CX: the sums in acc of a group of rows from row on, bytes from row to row, OFF1, rows.
 #define SUMSAT(row) \
 	MOVQ  tileVNNI_n(R15), AX;   \
@@ -227,6 +258,8 @@ residual:                         \
 // func wideS8VNNI(t *tileVNNI)
 TEXT ·wideS8VNNI(SB), 0, $16792-8
 	MOVQ t+0(FP), R15
+	XORQ AX, AX
+	ASKROWS(first)
 	VPXORD       Z30, Z30, Z30
 	VPBROADCASTD signs<>(SB), Z31
 	CMPQ tileVNNI_starts(R15), $0
@@ -330,6 +363,9 @@ crossBlocks:
 	VMOVDQU32 Z1, (SI)(AX*1)
 	VMOVDQU32 Z0, (SI)
 started:
+	MOVQ COLUMN, AX
+	ADDQ $128, AX
+	ASKROWS(next)
 	MOVQ WAT, AX
 	ADDQ tileVNNI_next(R15), AX
 	MOVQ AX, FETCHAT
@@ -357,33 +393,11 @@ sized:
 	MOVQ tileVNNI_more(R15), AX
 	TESTQ AX, AX
 	JNE  continue
-	START(Z0, Z1)
-	START(Z2, Z3)
-	START(Z4, Z5)
-	START(Z6, Z7)
-	START(Z8, Z9)
-	START(Z10, Z11)
-	START(Z12, Z13)
-	START(Z14, Z15)
-	START(Z16, Z17)
-	START(Z18, Z19)
-	START(Z20, Z21)
-	START(Z22, Z23)
+	ROWS12(START)
 	JMP  multiply
 continue:
 	SUMSAT(ROWAT)
-	FROM(Z0, Z1)
-	FROM(Z2, Z3)
-	FROM(Z4, Z5)
-	FROM(Z6, Z7)
-	FROM(Z8, Z9)
-	FROM(Z10, Z11)
-	FROM(Z12, Z13)
-	FROM(Z14, Z15)
-	FROM(Z16, Z17)
-	FROM(Z18, Z19)
-	FROM(Z20, Z21)
-	FROM(Z22, Z23)
+	ROWS12(FROM)
 crossStart:
 	ADDQ COLUMN, SI
 	MOVQ OFF1, AX
@@ -527,18 +541,7 @@ store:
 	MOVQ tileVNNI_tests(R15), R8
 	TESTQ R8, R8
 	JNE  tests
-	TO(Z0, Z1)
-	TO(Z2, Z3)
-	TO(Z4, Z5)
-	TO(Z6, Z7)
-	TO(Z8, Z9)
-	TO(Z10, Z11)
-	TO(Z12, Z13)
-	TO(Z14, Z15)
-	TO(Z16, Z17)
-	TO(Z18, Z19)
-	TO(Z20, Z21)
-	TO(Z22, Z23)
+	ROWS12(TO)
 floats:
 	MOVQ  COLUMN, BX
 	MOVQ  OFF1, SI
@@ -599,18 +602,7 @@ plain:
 	SHRQ  $3, R13
 	MOVQ  (R12), R9
 	MOVQ  (R12)(R13*1), R10
-	TEST(Z0, Z1)
-	TEST(Z2, Z3)
-	TEST(Z4, Z5)
-	TEST(Z6, Z7)
-	TEST(Z8, Z9)
-	TEST(Z10, Z11)
-	TEST(Z12, Z13)
-	TEST(Z14, Z15)
-	TEST(Z16, Z17)
-	TEST(Z18, Z19)
-	TEST(Z20, Z21)
-	TEST(Z22, Z23)
+	ROWS12(TEST)
 tested:
 	MOVQ  R10, (R12)(R13*1)
 	MOVQ  R9, (R12)         // the same, if there is one block
