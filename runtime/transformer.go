@@ -209,9 +209,9 @@ func fetchShare(p []float32, h, heads int) { kernels.FetchFirst(p[len(p)/heads*h
 
 // attendSelf is the decoder's self-attention of one row over the positions so far, its own included. Where the hypotheses
 // of a beam share their past, that past lies in the caches of the ancestors: see hypotheses.ancestors. Keys of all heads come
-// before values of any: each is one run of memory, and the sums of one head need not wait for the softmax of another. While keys are
-// read the row's values are asked for, and then the next row's keys: right into the first level, since a core waits for few lines at
-// once, and what comes by way of the second level is waited for twice.
+// before the softmax of any, and that before values: each is one run of memory, and no head waits for what it has just stored. While
+// keys are read the row's values are asked for, and then the next row's keys: right into the first level, since a core waits for few
+// lines at once, and what comes by way of the second level is waited for twice.
 func (s *Session) attendSelf(worker, part int) {
 	d, heads := s.m.cfg.Dim, s.m.cfg.Heads
 	headDim := d / heads
@@ -251,8 +251,10 @@ func (s *Session) attendSelf(worker, part int) {
 	}
 	for h := range heads {
 		fetchShare(nextK, h, heads)
+		s.set.Softmax(w.scores[h*n:][:n])
+	}
+	for h := range heads {
 		scores := w.scores[h*n:][:n]
-		s.set.Softmax(scores)
 		for from := 0; from < n; {
 			to := sameAncestor(ancestors[:n], from)
 			_, v := s.selfCache(r.slot, int(ancestors[from]), s.layer)
@@ -319,6 +321,8 @@ func (s *Session) attendCross(worker, part int) {
 	for h := range heads {
 		fetchShare(nextK, h, heads)
 		s.set.Softmax(all[h*n:][:n])
+	}
+	for h := range heads {
 		s.set.WeightedSum(ctx[h*headDim:][:headDim], all[h*n:][:n], v[h*headDim:], d)
 	}
 }
