@@ -5,6 +5,7 @@ package modelfile
 import (
 	"errors"
 	"os"
+	goruntime "runtime"
 
 	"golang.org/x/sys/unix"
 
@@ -29,12 +30,13 @@ func (f *File) load(file *os.File, size int) error {
 
 // readAhead asks the system to read what the check will: all of the file at once, or where that is too much nothing but what ask is
 // called for. How far it would read ahead by itself is a setting of the disk, and may be more than there is room for. Large pages come
-// as they are touched, each with the one behind it: what is asked for comes in small ones.
+// as they are touched, each with the one behind it: what is asked for comes in small ones. Only where that was measured; the systems of
+// boards are older than large pages of files, and their cards slow.
 func (f *File) readAhead() {
 	switch {
 	case f.frugal:
 		f.alone()
-	case f.roomy && memory.PreferLargePages(f.data):
+	case f.roomy && goruntime.GOARCH == "amd64" && memory.PreferLargePages(f.data):
 	default:
 		f.ask(f.data)
 	}
