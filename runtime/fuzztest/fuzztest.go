@@ -4,6 +4,7 @@ package fuzztest
 
 import (
 	"fmt"
+	"os"
 	"runtime/debug"
 	"runtime/metrics"
 	"sync"
@@ -19,6 +20,7 @@ const (
 	free     = 16 << 20
 	slice    = time.Second
 	hopeless = 30
+	emulator = 10 // so many times as long an emulated processor may take
 )
 
 // Bounded runs f, which reads size bytes, and fails t if f allocated more than the bound, counting everything, what was freed too,
@@ -26,6 +28,9 @@ const (
 func Bounded(t testing.TB, size int, f func()) {
 	t.Helper()
 	limit := slice * time.Duration(1+size>>20)
+	if os.Getenv("EDGE_INFER_TEST_EXEC") != "" {
+		limit *= emulator
+	}
 	before, start := allocated(), processorTime()
 	watch(start + hopeless*limit)
 	defer watch(0)
