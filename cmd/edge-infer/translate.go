@@ -142,13 +142,7 @@ func (f *translateFlags) run(ctx context.Context, args []string) (err error) {
 			return err
 		}
 		if unchosen(lines, languages) {
-			const shown = 8
-			more := ""
-			if len(languages) > shown {
-				more = fmt.Sprintf(" and %d more languages", len(languages)-shown)
-			}
-			fmt.Fprintf(os.Stderr, "edge-infer: the model writes %s%s: choose with --to, or begin a line with >>%s<<\n",
-				strings.Join(languages[:min(len(languages), shown)], ", "), more, languages[0])
+			noteLanguages(languages)
 			languages = nil
 		}
 		if err := f.translateLines(ctx, t, lines, out, &count); err != nil {
@@ -162,6 +156,16 @@ func (f *translateFlags) run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	return count.end("could not be translated")
+}
+
+// noteLanguages says how to choose between the target languages of a model.
+func noteLanguages(languages []string) {
+	const shown = 8
+	named, more := languages, ""
+	if len(named) > shown {
+		named, more = named[:shown], fmt.Sprintf(" and %d more languages", len(languages)-shown)
+	}
+	fmt.Fprintf(os.Stderr, "edge-infer: the model writes %s%s: choose with --to, or begin a line with >>%s<<\n", strings.Join(named, ", "), more, named[0])
 }
 
 // unchosen: the model has several target languages, and a line does not begin with one of them.

@@ -158,3 +158,33 @@ func TestVarints(t *testing.T) {
 		}
 	})
 }
+
+// zeros are a file of zeros behind what is given.
+type zeros string
+
+func (z zeros) ReadAt(b []byte, at int64) (int, error) {
+	clear(b)
+	if at < int64(len(z)) {
+		copy(b, z[at:])
+	}
+	return len(b), nil
+}
+
+// TestLongAttribute: integers of an attribute that would take gigabytes are refused before there is room for them.
+func TestLongAttribute(t *testing.T) {
+	const n = maxInts + 1
+	open := func(number int, size uint64) string {
+		return string(binary.AppendUvarint(binary.AppendUvarint(nil, uint64(number)<<3|2), size))
+	}
+	head := open(8, n)
+	for _, number := range []int{5, 1, 7} { // an attribute of a node of a graph
+		head = open(number, uint64(len(head)+n)) + head
+	}
+	fuzztest.Bounded(t, len(head), func() {
+		_, err := Read("x", zeros(head), int64(len(head)+n))
+		const want = "it is not an ONNX model that can be read: an attribute of 67108865 bytes; export the model again, or download it again"
+		if err == nil || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	})
+}

@@ -79,7 +79,8 @@ func open(path string, frugal bool) (*File, error) {
 	if size > math.MaxInt-align {
 		return nil, &FormatError{Path: path, Reason: fmt.Sprintf("its %d bytes are more than this 32-bit machine can address", size)}
 	}
-	f := &File{path: path, info: info, tight: tight(size), roomy: fits(2 * size)}
+	room := memory.Available()
+	f := &File{path: path, info: info, tight: tight(size, room), roomy: fits(2*size, room)}
 	f.frugal = frugal || f.tight
 	if err := f.load(file, int(size)); err != nil {
 		return nil, &fs.PathError{Op: "map", Path: path, Err: err}
@@ -97,8 +98,8 @@ func open(path string, frugal bool) (*File, error) {
 
 // tight says that a file of this size does not fit into the memory that there is beside the program itself. Reading it ahead, or by
 // many goroutines at once, would then push out what is read next.
-func tight(size int64) bool {
-	if fits(size) {
+func tight(size int64, room memory.Limit) bool {
+	if fits(size, room) {
 		return false
 	}
 	memory.ReadProgramSparsely()
@@ -106,10 +107,9 @@ func tight(size int64) bool {
 }
 
 // fits says that there is memory for so many bytes beside the program itself.
-func fits(size int64) bool {
+func fits(size int64, room memory.Limit) bool {
 	const program = 8 << 20
-	limit := memory.Available()
-	return limit.Bytes == 0 || limit.Bytes >= size+program
+	return room.Bytes == 0 || room.Bytes >= size+program
 }
 
 // OpenString opens a model that lies in the program itself, in place: image is not copied. name stands for the path in
@@ -125,7 +125,7 @@ func OpenString(name, image string) (*File, error) {
 	if reason := sniff(data[:min(len(data), sniffLen)]); reason != "" {
 		return nil, &FormatError{Path: name, Reason: reason}
 	}
-	f := &File{path: name, data: data, tight: tight(int64(len(data)))}
+	f := &File{path: name, data: data, tight: tight(int64(len(data)), memory.Available())}
 	if f.frugal = f.tight; f.tight {
 		f.locate.Do(f.findInProgram)
 	}
@@ -141,7 +141,7 @@ func bigEndian() bool { return binary.NativeEndian.Uint16([]byte{1, 0}) != 1 }
 
 // read loads the file without a map: 64-byte aligned memory, as in a map.
 func (f *File) read(file *os.File, size int) error {
-	if tight(int64(size)) {
+	if tight(int64(size), memory.Available()) {
 		return fmt.Errorf("its %d bytes do not fit into memory, and it lies where files cannot be mapped", size)
 	}
 	buf := make([]byte, size+align-1)
